@@ -1,0 +1,2 @@
+//! Tests against real tokens, one binary so that they link once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

@@ -1,0 +1,61 @@
+//! A failed command as people see it: kind, message, hint, exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What kind of failure ends the program; each has its exit code, documented in `docs/errors.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Anything that has no kind of its own, such as an output that cannot be written.
+    Other = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A key, token, TPM or key file.
+    Key = 3,
+    /// A PIN or password.
+    Secret = 4,
+    /// AWS refused the request.
+    Refused = 5,
+    /// The network, the proxy or TLS.
+    Network = 6,
+    /// A certificate or a chain.
+    Certificate = 7,
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failure {
+    kind: FailureKind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// What was wanted and what was found; lower case, no full stop.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// A command that mends it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// stdout cannot be written.
+    pub fn output(error: std::io::Error) -> Self {
+        Self::new(FailureKind::Other, format!("cannot write to stdout: {error}"))
+    }
+
+    /// Prints the failure to stderr and gives its exit code.
+    pub fn report(&self) -> ExitCode {
+        let mut text = format!("error: {}\n", self.message);
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        // Nothing is left to be done where even stderr is closed.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        ExitCode::from(self.kind as u8)
+    }
+}

@@ -1,0 +1,28 @@
+//! What a key is: references, devices, opened keys, signing input, secrets. Knows neither AWS nor HTTP nor words to people.
+//!
+//! Three things are kept apart: a [reference](KeyReference) names; an opened [`Device`] holds the one session and the one
+//! login; an opened [`SigningKey`] knows its public half and signs.
+
+mod algorithm;
+mod device;
+mod devices;
+mod error;
+mod file;
+pub mod pkcs11;
+mod public;
+mod reference;
+mod secret;
+mod signing;
+mod tpm;
+
+pub use algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
+pub use device::{
+    CertificateOfKey, Device, DeviceOptions, Listing, Pkcs11Options, SigningKey, StoredCertificate, StoredKey,
+    WantedKey,
+};
+pub use devices::Devices;
+pub use error::{Advice, KeyError, KeyErrorKind};
+pub use public::PublicKey;
+pub use reference::{CertificateReference, KeyReference};
+pub use secret::{Attendant, Secret, SecretKind, SecretRequest, SecretSource, Secrets};
+pub use signing::{Signature, SigningInput};

@@ -1,0 +1,363 @@
+//! Secrets and where they come from: a source is asked only when a device wants the secret, in the order command line,
+//! reference, environment, systemd credential, prompt. Knows no device and no words of a prompt.
+
+use std::env;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::error::{Advice, KeyError, KeyErrorKind};
+
+/// Longest secret that is read from a file or descriptor; a wrong path such as /dev/zero must not fill the memory.
+const LONGEST_SECRET: u64 = 4096;
+
+/// A PIN or password: cannot be cloned or printed, and is wiped when it is dropped. May be empty.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the octets over; the caller's buffer becomes the wiped one.
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+
+    /// The octets, for the call that hands them to a device.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Which secret a device wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SecretKind {
+    /// The user PIN of a PKCS#11 token.
+    UserPin,
+    /// The PIN that an always-authenticate key wants for each signature.
+    ContextPin,
+    /// The password of a TPM key.
+    TpmKeyPassword,
+    /// The password of a TPM key's parent or hierarchy.
+    TpmParentPassword,
+}
+
+impl SecretKind {
+    /// The environment variable that holds the secret itself.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::UserPin => "KEYANCHOR_PIN",
+            Self::ContextPin => "KEYANCHOR_CONTEXT_PIN",
+            Self::TpmKeyPassword => "KEYANCHOR_TPM_PASSWORD",
+            Self::TpmParentPassword => "KEYANCHOR_TPM_PARENT_PASSWORD",
+        }
+    }
+
+    /// The flag that names a source.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::UserPin => "--pin-source",
+            Self::ContextPin => "--context-pin-source",
+            Self::TpmKeyPassword => "--tpm-password-source",
+            Self::TpmParentPassword => "--tpm-parent-password-source",
+        }
+    }
+
+    /// The systemd credential that is looked for where nothing else names a source.
+    pub const fn credential(self) -> &'static str {
+        match self {
+            Self::UserPin => "keyanchor.pin",
+            Self::ContextPin => "keyanchor.context-pin",
+            Self::TpmKeyPassword => "keyanchor.tpm-password",
+            Self::TpmParentPassword => "keyanchor.tpm-parent-password",
+        }
+    }
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UserPin => "user PIN",
+            Self::ContextPin => "context PIN",
+            Self::TpmKeyPassword => "TPM key password",
+            Self::TpmParentPassword => "TPM parent password",
+        })
+    }
+}
+
+/// Where a secret comes from. The textual forms are `file:PATH`, `fd:N`, `env:NAME`, `credential:NAME` and `prompt`.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// The value itself, as `pin-value` or the peer's `--tpm-key-password` give it.
+    Given(Arc<Secret>),
+    /// A file or FIFO; one line end at its end is not part of the secret.
+    File(PathBuf),
+    /// An open descriptor, read to its end.
+    Descriptor(i32),
+    /// An environment variable.
+    Variable(String),
+    /// A file in the directory that systemd names in CREDENTIALS_DIRECTORY.
+    Credential(String),
+    /// The person at the terminal.
+    Prompt,
+}
+
+impl FromStr for SecretSource {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let malformed = || {
+            KeyError::new(
+                KeyErrorKind::Reference,
+                "wanted a secret source (file:PATH, fd:N, env:NAME, credential:NAME or prompt), found none of these",
+            )
+        };
+        if text == "prompt" {
+            return Ok(Self::Prompt);
+        }
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("fd", number)) => number.parse().map(Self::Descriptor).map_err(|_| malformed()),
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
+            Some(("credential", name)) if !name.is_empty() && !name.contains('/') => {
+                Ok(Self::Credential(name.to_owned()))
+            }
+            // The text is not repeated: a person who mistook the flag may have typed the secret itself.
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// What a prompt is about.
+#[derive(Debug)]
+pub struct SecretRequest<'a> {
+    /// Which secret.
+    pub kind: SecretKind,
+    /// The device that wants it, in words.
+    pub device: &'a str,
+    /// What the device says about its tries, where it says something.
+    pub warning: Option<&'a str>,
+}
+
+/// The person at the machine, if there is one. Words and terminal belong to whoever implements it.
+pub trait Attendant: Send + Sync {
+    /// Asks for a secret; `None` where nobody can be asked.
+    fn ask(&self, request: &SecretRequest<'_>) -> io::Result<Option<Secret>>;
+    /// The device has its own keypad, and now waits for the secret there.
+    fn enter_on_device(&self, request: &SecretRequest<'_>);
+    /// The device has been silent for half a second: it may want a touch.
+    fn device_is_slow(&self, device: &str);
+    /// The device has answered after [`device_is_slow`](Self::device_is_slow) or
+    /// [`enter_on_device`](Self::enter_on_device).
+    fn device_answered(&self);
+}
+
+/// The sources that the command line chose, and the person to ask.
+pub struct Secrets {
+    attendant: Arc<dyn Attendant>,
+    chosen: Vec<(SecretKind, SecretSource)>,
+}
+
+impl Secrets {
+    /// No source chosen yet.
+    pub fn new(attendant: Arc<dyn Attendant>) -> Self {
+        Self { attendant, chosen: Vec::new() }
+    }
+
+    /// The command line's choice for one secret. The last choice for a kind wins.
+    pub fn choose(&mut self, kind: SecretKind, source: SecretSource) {
+        self.chosen.retain(|(chosen, _)| *chosen != kind);
+        self.chosen.push((kind, source));
+    }
+
+    /// The person to ask and to tell.
+    pub fn attendant(&self) -> &dyn Attendant {
+        &*self.attendant
+    }
+
+    /// Whether the command line chose a source for this secret.
+    pub fn is_chosen(&self, kind: SecretKind) -> bool {
+        self.chosen.iter().any(|(chosen, _)| *chosen == kind)
+    }
+
+    /// Asks the first source that there is: command line, reference, environment variable, systemd credential, prompt.
+    ///
+    /// Each call asks anew, so that a FIFO is read once per call and a prompt is shown once per call.
+    pub fn obtain(
+        &self,
+        request: &SecretRequest<'_>,
+        from_reference: Option<&SecretSource>,
+    ) -> Result<Arc<Secret>, KeyError> {
+        let chosen = self.chosen.iter().find(|(kind, _)| *kind == request.kind).map(|(_, source)| source);
+        if let Some(source) = chosen.or(from_reference) {
+            return self.read(source, request);
+        }
+        if env::var_os(request.kind.variable()).is_some() {
+            return self.read(&SecretSource::Variable(request.kind.variable().to_owned()), request);
+        }
+        if credential_path(request.kind.credential()).is_some_and(|path| path.exists()) {
+            return self.read(&SecretSource::Credential(request.kind.credential().to_owned()), request);
+        }
+        self.read(&SecretSource::Prompt, request)
+    }
+
+    fn read(&self, source: &SecretSource, request: &SecretRequest<'_>) -> Result<Arc<Secret>, KeyError> {
+        let secret = match source {
+            SecretSource::Given(secret) => return Ok(Arc::clone(secret)),
+            SecretSource::File(path) => read_file(path).map_err(|error| unreadable(&path.display(), error))?,
+            SecretSource::Descriptor(number) => {
+                // The kernel's own name for a descriptor: opening it needs no unsafe and leaves the original open.
+                let path = PathBuf::from(format!("/dev/fd/{number}"));
+                read_file(&path).map_err(|error| unreadable(&format_args!("descriptor {number}"), error))?
+            }
+            SecretSource::Variable(name) => Secret::new(
+                env::var_os(name)
+                    .ok_or_else(|| {
+                        KeyError::new(
+                            KeyErrorKind::SecretMissing,
+                            format!("wanted the {} in the environment variable {name}, found it unset", request.kind),
+                        )
+                    })?
+                    .into_encoded_bytes(),
+            ),
+            SecretSource::Credential(name) => {
+                let path = credential_path(name).ok_or_else(|| {
+                    KeyError::new(
+                        KeyErrorKind::SecretMissing,
+                        format!("wanted systemd's credential {name}, found CREDENTIALS_DIRECTORY unset"),
+                    )
+                })?;
+                read_file(&path).map_err(|error| unreadable(&path.display(), error))?
+            }
+            SecretSource::Prompt => self.prompt(request)?,
+        };
+        Ok(Arc::new(secret))
+    }
+
+    fn prompt(&self, request: &SecretRequest<'_>) -> Result<Secret, KeyError> {
+        let missing = |why: &str| {
+            KeyError::new(
+                KeyErrorKind::SecretMissing,
+                format!("{} wants the {}, no source gives it and {why}", request.device, request.kind),
+            )
+            .with_advice(Advice::GiveSecret { flag: request.kind.flag(), variable: request.kind.variable() })
+        };
+        match self.attendant.ask(request) {
+            Ok(Some(secret)) => Ok(secret),
+            Ok(None) => Err(missing("there is no terminal to ask on")),
+            Err(error) => Err(missing("the terminal could not be read").with_source(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("chosen", &self.chosen).finish_non_exhaustive()
+    }
+}
+
+fn credential_path(name: &str) -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(|directory| PathBuf::from(directory).join(name))
+}
+
+fn unreadable(what: &dyn fmt::Display, error: io::Error) -> KeyError {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => KeyErrorKind::Permission,
+        _ => KeyErrorKind::SecretMissing,
+    };
+    KeyError::new(kind, format!("cannot read the secret from {what}: {error}"))
+}
+
+/// Reads a secret without its one line end, never leaving a copy in an unwiped buffer.
+fn read_file(path: &Path) -> io::Result<Secret> {
+    // Full capacity at once: a growing vector would leave unwiped pieces behind.
+    let mut octets = Zeroizing::new(Vec::with_capacity(LONGEST_SECRET as usize + 1));
+    File::open(path)?.take(LONGEST_SECRET + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > LONGEST_SECRET {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {LONGEST_SECRET} octets")));
+    }
+    if octets.ends_with(b"\n") {
+        octets.pop();
+        if octets.ends_with(b"\r") {
+            octets.pop();
+        }
+    }
+    Ok(Secret(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody at the terminal.
+    struct Nobody;
+
+    impl Attendant for Nobody {
+        fn ask(&self, _: &SecretRequest<'_>) -> io::Result<Option<Secret>> {
+            Ok(None)
+        }
+        fn enter_on_device(&self, _: &SecretRequest<'_>) {}
+        fn device_is_slow(&self, _: &str) {}
+        fn device_answered(&self) {}
+    }
+
+    fn request() -> SecretRequest<'static> {
+        SecretRequest { kind: SecretKind::ContextPin, device: "token 'test'", warning: None }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_reference() {
+        let mut secrets = Secrets::new(Arc::new(Nobody));
+        let given = |text: &str| SecretSource::Given(Arc::new(Secret::new(text.into())));
+        assert_eq!(secrets.obtain(&request(), Some(&given("test-uri-pin"))).unwrap().expose(), b"test-uri-pin");
+        secrets.choose(SecretKind::ContextPin, given("test-flag-pin"));
+        assert_eq!(secrets.obtain(&request(), Some(&given("test-uri-pin"))).unwrap().expose(), b"test-flag-pin");
+    }
+
+    #[test]
+    fn one_line_end_is_not_part_of_a_pin() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (content, wanted) in
+            [("pin\n", "pin"), ("pin\r\n", "pin"), ("pin\n\n", "pin\n"), ("pin ", "pin "), ("", "")]
+        {
+            std::fs::write(file.path(), content).unwrap();
+            assert_eq!(read_file(file.path()).unwrap().expose(), wanted.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_endless_file_ends() {
+        assert!(read_file(Path::new("/dev/zero")).is_err());
+    }
+
+    #[test]
+    fn nobody_to_ask_is_said_with_the_flag_that_helps() {
+        let error = Secrets::new(Arc::new(Nobody)).obtain(&request(), Some(&SecretSource::Prompt)).unwrap_err();
+        assert_eq!(error.kind(), KeyErrorKind::SecretMissing);
+        assert_eq!(
+            error.advice(),
+            Some(&Advice::GiveSecret { flag: "--context-pin-source", variable: "KEYANCHOR_CONTEXT_PIN" })
+        );
+    }
+
+    #[test]
+    fn a_mistaken_source_is_not_repeated_in_the_error() {
+        let error = "test-secret-123456".parse::<SecretSource>().unwrap_err();
+        assert!(!error.to_string().contains("123456"));
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_debug() {
+        let source = SecretSource::Given(Arc::new(Secret::new(b"test-hidden".to_vec())));
+        assert!(!format!("{source:?}").contains("test-hidden"));
+        assert!(!format!("{source:?}").contains("116"));
+    }
+}

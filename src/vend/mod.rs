@@ -1,0 +1,1 @@
+//! Outputs: the forms in which credentials reach those who use them. Knows no devices.
