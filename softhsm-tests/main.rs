@@ -1,2 +1,6 @@
 //! Tests against real tokens, one binary so that they link once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+mod support_works;

@@ -1,0 +1,312 @@
+//! Runs a program as a person or a script would, in an environment of its own, and never longer than its limit.
+//! Knows nothing of tokens: they give their part of the environment.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::terminal::Terminal;
+use super::{Environment, Folder};
+
+/// No command of a test runs longer, unless the test says so: a hang is a failure, not the end of the suite.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Who runs a command that permissions must bind.
+const NOBODY: u32 = 65534;
+
+/// The program under test with these arguments.
+pub fn keyanchor<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run {
+    Run::program(env!("CARGO_BIN_EXE_keyanchor")).args(arguments)
+}
+
+/// A command that will run with nothing in its environment but PATH and a HOME of its own.
+#[must_use]
+pub struct Run {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Environment,
+    input: Vec<u8>,
+    limit: Duration,
+    user: Option<u32>,
+    home: Folder,
+}
+
+impl Run {
+    /// A program by its path, or by its name in PATH.
+    pub fn program(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            input: Vec::new(),
+            limit: LIMIT,
+            user: None,
+            home: Folder::new(),
+        }
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// The part of the environment that a token, a spy or a fault wants.
+    pub fn envs(mut self, environment: Environment) -> Self {
+        self.environment.extend(environment);
+        self
+    }
+
+    /// What the command reads from stdin; nothing otherwise.
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Another limit than 30 s.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The folder that is the command's HOME.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Runs as somebody whom permissions bind: where the tests run as root, as `nobody` and without groups.
+    pub fn unprivileged(mut self) -> Self {
+        if rustix::process::geteuid().is_root() {
+            // The checkout may lie in a folder of root's; the home is where the other user can go.
+            if self.program.is_absolute() {
+                let copy = self.home.join("program");
+                std::fs::copy(&self.program, &copy).unwrap();
+                self.program = copy;
+            }
+            std::fs::set_permissions(self.home.path(), PermissionsExt::from_mode(0o711)).unwrap();
+            chown(self.home.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            self.user = Some(NOBODY);
+        }
+        self
+    }
+
+    /// Runs to the end.
+    #[track_caller]
+    pub fn run(self) -> Outcome {
+        self.spawn().wait()
+    }
+
+    /// Starts it, for commands that a signal ends.
+    #[track_caller]
+    pub fn spawn(mut self) -> Running {
+        let mut command = self.command(&self.program, &self.arguments);
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", self.line()));
+        let (mut stdin, input) = (child.stdin.take().unwrap(), std::mem::take(&mut self.input));
+        // A thread, since a child that writes before it reads would block both. One that reads nothing is no fault.
+        thread::spawn(move || stdin.write_all(&input));
+        Running::new(self.line(), self.limit, child, self.home)
+    }
+
+    /// Starts it on a terminal: stdin, stderr and /dev/tty are the terminal, stdout is a pipe.
+    #[track_caller]
+    pub fn on_terminal(self) -> Terminal {
+        // setsid(1) makes the terminal the controlling one, which std can only do by unsafe code between fork and exec.
+        let mut arguments = vec!["--ctty".into(), self.program.clone().into_os_string()];
+        arguments.extend(self.arguments.iter().cloned());
+        let command = self.command(Path::new("setsid"), &arguments);
+        Terminal::spawn(command, self.line(), self.limit, self.home)
+    }
+
+    fn command(&self, program: &Path, arguments: &[OsString]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("HOME", self.home.path()).current_dir(self.home.path());
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        command
+    }
+
+    fn line(&self) -> String {
+        let words = self.arguments.iter().map(|argument| argument.to_string_lossy());
+        [self.program.to_string_lossy()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A command at work; killed with all its children when it is dropped or its time is over.
+pub struct Running {
+    line: String,
+    deadline: Instant,
+    started: Instant,
+    child: Child,
+    stdout: Option<Receiver<Vec<u8>>>,
+    stderr: Option<Receiver<Vec<u8>>>,
+    _home: Folder,
+}
+
+impl Running {
+    pub(super) fn new(line: String, limit: Duration, mut child: Child, home: Folder) -> Self {
+        let started = Instant::now();
+        let stdout = child.stdout.take().map(collect);
+        let stderr = child.stderr.take().map(collect);
+        Self { line, deadline: started + limit, started, child, stdout, stderr, _home: home }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the command and its children.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(Pid::from_child(&self.child), signal);
+    }
+
+    /// Waits for the end.
+    #[track_caller]
+    pub fn wait(mut self) -> Outcome {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > self.deadline {
+                self.out_of_time();
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
+        let took = self.started.elapsed();
+        let (stdout, stderr) = (self.collected(true), self.collected(false));
+        Outcome { line: self.line.clone(), status, stdout, stderr: String::from_utf8(stderr).unwrap(), took }
+    }
+
+    #[track_caller]
+    fn collected(&mut self, stdout: bool) -> Vec<u8> {
+        let Some(pipe) = (if stdout { self.stdout.take() } else { self.stderr.take() }) else { return Vec::new() };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        pipe.recv_timeout(left).unwrap_or_else(|_| panic!("{}: a child of it keeps its output open", self.line))
+    }
+
+    #[track_caller]
+    fn out_of_time(&mut self) -> ! {
+        self.signal(Signal::KILL);
+        let said = self.stderr.take().and_then(|pipe| pipe.recv_timeout(Duration::from_secs(1)).ok());
+        let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
+        panic!("{} did not end within {:?}; its stderr:\n{said}", self.line, self.deadline - self.started)
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut octets = Vec::new();
+        let _ = pipe.read_to_end(&mut octets);
+        let _ = sender.send(octets);
+    });
+    receiver
+}
+
+/// What a command did. Every judgement fails with all that the command said.
+#[derive(Debug)]
+pub struct Outcome {
+    line: String,
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// Exit code 0.
+    #[track_caller]
+    pub fn succeeds(&self) -> &Self {
+        self.ends_with(0)
+    }
+
+    /// This exit code, nothing on stdout, and an error in the program's own form.
+    #[track_caller]
+    pub fn fails_with(&self, code: i32) -> &Self {
+        self.ends_with(code);
+        assert!(self.stdout.is_empty(), "something on stdout\n{self}");
+        assert!(self.stderr.lines().any(|line| line.starts_with("error: ")), "no line 'error: …'\n{self}");
+        self
+    }
+
+    /// This exit code, and no panic.
+    #[track_caller]
+    pub fn ends_with(&self, code: i32) -> &Self {
+        let end = (self.status.code(), self.status.signal());
+        assert_eq!(end, (Some(code), None), "exit code and signal\n{self}");
+        self.stderr_lacks("panicked").stderr_lacks("RUST_BACKTRACE")
+    }
+
+    #[track_caller]
+    pub fn stderr_contains(&self, text: &str) -> &Self {
+        assert!(self.stderr.contains(text), "no '{text}' on stderr\n{self}");
+        self
+    }
+
+    #[track_caller]
+    pub fn stderr_lacks(&self, text: &str) -> &Self {
+        assert!(!self.stderr.contains(text), "'{text}' on stderr\n{self}");
+        self
+    }
+
+    /// stdout as text.
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap_or_else(|_| panic!("stdout is no UTF-8\n{self}"))
+    }
+
+    /// stdout as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON: {error}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}: {}, {:?}", self.line, self.status, self.took)?;
+        writeln!(f, "stdout:\n{}", String::from_utf8_lossy(&self.stdout))?;
+        write!(f, "stderr:\n{}", self.stderr)
+    }
+}
+
+/// Runs one of other people's tools that must succeed, and gives its stdout.
+#[track_caller]
+pub fn tool<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>, environment: Environment) -> Vec<u8> {
+    let outcome = Run::program(name).args(arguments).envs(environment).run();
+    assert!(outcome.status.success(), "{outcome}");
+    outcome.stdout
+}

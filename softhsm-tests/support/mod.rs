@@ -1,0 +1,64 @@
+//! What the tests stand on: real tokens, real keys and certificates, and the program as a person runs it.
+//!
+//! - `command.rs`: runs a program in a clean environment with a hard time limit, and judges what came out;
+//! - `terminal.rs`: the same on a pseudo-terminal, for prompts;
+//! - `key.rs`: kinds of keys, key files in every format, and the signatures of a CA;
+//! - `der.rs`: the few DER forms of which certificates are made;
+//! - `pki.rs`: a CA whose certificates may have any fault;
+//! - `softhsm.rs`: SoftHSM tokens made with other people's tools;
+//! - `spy.rs`: the PKCS#11 calls of a program, as pkcs11-spy saw them.
+#![allow(dead_code, reason = "it is a tool box: a tool stays while no test needs it")]
+
+pub mod command;
+mod der;
+pub mod key;
+pub mod pki;
+pub mod softhsm;
+pub mod spy;
+pub mod terminal;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+/// Environment variables for a program under test.
+pub type Environment = Vec<(OsString, OsString)>;
+
+/// One variable of an [`Environment`].
+pub fn variable(name: &str, value: impl AsRef<OsStr>) -> (OsString, OsString) {
+    (name.into(), value.as_ref().to_owned())
+}
+
+/// A folder that lives as long as anything in it is held.
+#[derive(Clone, Debug)]
+pub struct Folder(Arc<TempDir>);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(Arc::new(TempDir::with_prefix("keyanchor-test-").unwrap()))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Writes a file and gives its path.
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+/// The first of these paths that exists; `what` names it, and `package` has it, where none does.
+fn find_file(what: &str, package: &str, candidates: &[&str]) -> PathBuf {
+    candidates.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_else(|| {
+        panic!("{what} of the package {package} is in none of {candidates:?}; scripts/setup installs it")
+    })
+}
