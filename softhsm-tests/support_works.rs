@@ -49,7 +49,7 @@ fn a_crash_is_not_an_exit_code() {
 fn permissions_bind_an_unprivileged_command() {
     let secret = Folder::new();
     let path = secret.write("secret", "x");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     let outcome = Run::program("cat").arg(&path).unprivileged().run();
     assert!(!outcome.status.success(), "{outcome}");
     keyanchor(["version"]).unprivileged().run().succeeds();
@@ -139,7 +139,7 @@ fn bad_leaves_are_bad_in_the_way_that_was_asked_for() {
     assert!(told(good()).contains("Digital Signature"));
     assert!(told(good()).contains("CA:FALSE"));
     assert!(told(good().v1()).contains("Version: 1"));
-    assert!(told(good().as_ca()).contains("CA:TRUE"));
+    assert!(told(good().ca_true()).contains("CA:TRUE"));
     assert!(!told(good().without_digital_signature()).contains("Digital Signature"));
     assert!(told(good().hashed_with_sha1()).contains("sha1WithRSAEncryption"));
     assert!(told(good().without_subject()).contains("Subject: \n"));

@@ -195,7 +195,7 @@ impl Draft {
 
     /// A CA certificate that may sign: CA:TRUE beside digitalSignature.
     #[must_use]
-    pub fn as_ca(self) -> Self {
+    pub fn ca_true(self) -> Self {
         Self { ca: Some(true), ..self }
     }
 
