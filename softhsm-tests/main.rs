@@ -3,4 +3,5 @@
 
 mod support;
 
+mod fault_module_works;
 mod support_works;

@@ -6,11 +6,13 @@
 //! - `der.rs`: the few DER forms of which certificates are made;
 //! - `pki.rs`: a CA whose certificates may have any fault;
 //! - `softhsm.rs`: SoftHSM tokens made with other people's tools;
+//! - `fault.rs`: the faults that SoftHSM cannot have, by the module in `softhsm-tests/fault-module`;
 //! - `spy.rs`: the PKCS#11 calls of a program, as pkcs11-spy saw them.
 #![allow(dead_code, reason = "it is a tool box: a tool stays while no test needs it")]
 
 pub mod command;
 mod der;
+pub mod fault;
 pub mod key;
 pub mod pki;
 pub mod softhsm;

@@ -48,7 +48,7 @@ impl Spy {
 
 /// How often each function was called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Calls(pub(super) BTreeMap<String, usize>);
+pub struct Calls(BTreeMap<String, usize>);
 
 impl Calls {
     /// Calls of this function.
@@ -56,20 +56,24 @@ impl Calls {
         self.0.get(function).copied().unwrap_or_default()
     }
 
-    /// All calls. C_GetFunctionList is one of them; C_GetInterface, which no 2.40 module has, is not.
+    /// All calls that were recorded.
     pub fn total(&self) -> usize {
         self.0.values().sum()
     }
 
-    /// A call is a line such as `3: C_GetSlotList`.
-    fn from_log(log: &str) -> Self {
+    /// Counts names, one for each call.
+    pub(super) fn count(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut calls = BTreeMap::new();
-        for line in log.lines() {
-            let Some((number, name)) = line.split_once(": ") else { continue };
-            if number.parse::<usize>().is_ok() && name.starts_with("C_") {
-                *calls.entry(name.trim().to_owned()).or_default() += 1;
-            }
+        for name in names {
+            *calls.entry(name.into()).or_default() += 1;
         }
         Self(calls)
+    }
+
+    /// A call is a line such as `3: C_GetSlotList`.
+    fn from_log(log: &str) -> Self {
+        let entries = log.lines().filter_map(|line| line.split_once(": "));
+        let is_call = |(number, name): &(&str, &str)| number.parse::<usize>().is_ok() && name.starts_with("C_");
+        Self::count(entries.filter(is_call).map(|(_, name)| name.trim()))
     }
 }
