@@ -110,7 +110,12 @@ impl Fault {
 
     /// The calls until now, of all processes that were given this environment.
     pub fn calls(&self) -> Calls {
-        Calls::count(self.lines().filter(|line| line.starts_with("C_")))
+        Calls::count(self.lines().filter(|line| line.starts_with("C_") && !line.contains(' ')))
+    }
+
+    /// How often the function answered this error.
+    pub fn answered(&self, function: &str, error: CK_RV) -> usize {
+        self.count(&format!("{function} answered {error:#x}"))
     }
 
     /// How often the device compared a user PIN.

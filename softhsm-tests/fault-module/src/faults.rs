@@ -3,7 +3,7 @@
 //! | variable `KEYANCHOR_FAULT_…` | fault |
 //! |---|---|
 //! | `MODULE=PATH` | the real module |
-//! | `JOURNAL=PATH` | one line per call is appended here, and one per event, such as `user PIN tried` |
+//! | `JOURNAL=PATH` | one line per call is appended here, and others for errors and PINs |
 //! | `DELAY=C_Sign:100` | every call of the function takes this many milliseconds more |
 //! | `ERROR=C_Sign:2:0x30` | call 2 (or `2+`, that and later ones) answers this and does nothing |
 //! | `SET_FLAGS=0x40000`, `CLEAR_FLAGS=0x4` | flags of every initialised token |

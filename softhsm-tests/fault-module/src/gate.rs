@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CK_SLOT_ID, CKR_GENERAL_ERROR};
+use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CK_SLOT_ID, CKR_GENERAL_ERROR, CKR_OK};
 
 use crate::module::{Module, module};
 
@@ -40,6 +40,9 @@ fn pass(function: &'static str, call: impl FnOnce(&Module) -> CK_RV) -> CK_RV {
         Some(answer) => answer,
         None => call(module),
     };
+    if answer != CKR_OK {
+        module.journal.note(&format!("{function} answered {answer:#x}"));
+    }
     module.presence.after(function, number, module.real);
     answer
 }

@@ -15,7 +15,7 @@ use cryptoki_sys::{
 use crate::forward::{self, real};
 use crate::gate;
 use crate::mechanism::is_refused;
-use crate::module::{lock, module};
+use crate::module::{Module, lock, module};
 
 /// CK_UNAVAILABLE_INFORMATION: the length of an attribute that cannot be shown.
 const UNAVAILABLE: CK_ULONG = CK_ULONG::MAX;
@@ -124,13 +124,19 @@ pub unsafe extern "C" fn sign(
     output_len: *mut CK_ULONG,
 ) -> CK_RV {
     if let Some(reason) = refusal(session, Some(data_len)) {
-        return gate::session("C_Sign", |real| end(real, session, reason));
+        let answer = gate::session("C_Sign", |_| reason);
+        end(session);
+        return answer;
     }
     // SAFETY: the arguments are the caller's.
     let answer = unsafe { forward::C_Sign(session, data, data_len, output, output_len) };
-    // Asking for the length, and a buffer that is too small, leave the operation as it is (§5.2).
-    if !output.is_null() && answer != CKR_BUFFER_TOO_SMALL {
-        forget(session);
+    match answer {
+        // Asking for the length, and a buffer that is too small, leave the operation as it is (§5.2).
+        CKR_BUFFER_TOO_SMALL => {}
+        CKR_OK if output.is_null() => {}
+        CKR_OK => forget(session),
+        // The real module may not have been asked.
+        _ => end(session),
     }
     answer
 }
@@ -142,7 +148,9 @@ pub unsafe extern "C" fn sign(
 /// As PKCS#11 §5.11 demands: `data` has `data_len` octets.
 pub unsafe extern "C" fn sign_update(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, data_len: CK_ULONG) -> CK_RV {
     if let Some(reason) = refusal(session, None) {
-        return gate::session("C_SignUpdate", |real| end(real, session, reason));
+        let answer = gate::session("C_SignUpdate", |_| reason);
+        end(session);
+        return answer;
     }
     // SAFETY: the arguments are the caller's.
     unsafe { forward::C_SignUpdate(session, data, data_len) }
@@ -166,14 +174,14 @@ fn field_len(real: &CK_FUNCTION_LIST, session: CK_SESSION_HANDLE) -> Option<CK_U
     (answer == CKR_OK).then_some(length / 2)
 }
 
-/// Ends the operation as a failed one ends (§5.2): the real module signs once more, for nobody.
-fn end(real: &CK_FUNCTION_LIST, session: CK_SESSION_HANDLE, reason: CK_RV) -> CK_RV {
+/// Ends the operation as a failed one ends (§5.2): the real module signs once more, for nobody, if it has not failed itself.
+fn end(session: CK_SESSION_HANDLE) {
     forget(session);
+    let Ok(Module { real, .. }) = module() else { return };
     let mut nothing = [0; 32];
     let mut signature = vec![0; LONGEST_SIGNATURE];
     let mut length = signature.len() as CK_ULONG;
     real!(real.C_Sign(session, nothing.as_mut_ptr(), 32, signature.as_mut_ptr(), &raw mut length));
-    reason
 }
 
 fn forget(session: CK_SESSION_HANDLE) {
