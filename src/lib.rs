@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod credentials;
+pub mod files;
 pub mod identity;
 pub mod key;
 pub mod rolesanywhere;

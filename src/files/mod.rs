@@ -1,0 +1,10 @@
+//! Files that people name: read with a bound, split into PEM blocks, recognised by their content. Does not know what a
+//! file is wanted for.
+
+mod format;
+mod pem;
+mod read;
+
+pub use format::{Format, shell_word};
+pub use pem::{Block, PemError, blocks};
+pub use read::{FileContent, FileError, FileErrorKind, read};
