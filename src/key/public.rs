@@ -7,6 +7,7 @@ use aws_lc_rs::signature as verify;
 use const_oid::db::rfc5912;
 use der::asn1::{BitStringRef, UintRef};
 use der::{Decode, Encode, Sequence};
+use sha2::{Digest, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 
 use super::algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
@@ -127,6 +128,32 @@ impl PublicKey {
         build().map_err(|source| unreadable("a key that fits a SubjectPublicKeyInfo").with_source(source))
     }
 
+    /// SHA-256 over the DER `SubjectPublicKeyInfo` in lower-case hexadecimal: what
+    /// `openssl pkey -pubin -outform DER | sha256sum` prints.
+    pub fn fingerprint(&self) -> String {
+        let spki = self.to_spki_der().unwrap_or_default();
+        Sha256::digest(&spki).iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    /// Refuses a key that is not the one the certificate certifies, before anything is signed. `self` is the certified key,
+    /// `key` the public half of the one that `reference` names.
+    pub fn require(&self, key: &Self, reference: &str) -> Result<(), KeyError> {
+        if self == key {
+            return Ok(());
+        }
+        Err(KeyError::new(
+            KeyErrorKind::Mismatch,
+            format!(
+                "wanted the private key of the certificate ({} key with SHA-256 fingerprint {}), found another in {reference} \
+                 ({} key with fingerprint {})",
+                self.algorithm,
+                self.fingerprint(),
+                key.algorithm,
+                key.fingerprint()
+            ),
+        ))
+    }
+
     /// Checks a signature over the input's digest, in software, without asking the device and without hashing again.
     pub fn verify(&self, input: &SigningInput, signature: &Signature) -> Result<(), KeyError> {
         let outcome = match self.algorithm {
@@ -176,8 +203,28 @@ fn bit_len(modulus: &[u8]) -> usize {
     modulus.first().map_or(0, |top| modulus.len() * 8 - top.leading_zeros() as usize)
 }
 
-fn name_of(oid: der::asn1::ObjectIdentifier) -> String {
-    const_oid::db::DB.by_oid(&oid).map_or_else(|| oid.to_string(), |name| format!("{name} ({oid})"))
+/// Algorithms and curves that keys come with and that this program does not sign with, by the names people use.
+const OTHERS: [(&str, &str); 10] = [
+    ("1.2.840.10040.4.1", "DSA"),
+    ("1.3.101.110", "X25519"),
+    ("1.3.101.112", "Ed25519"),
+    ("1.3.101.113", "Ed448"),
+    ("1.3.132.0.10", "curve secp256k1"),
+    ("1.3.36.3.3.2.8.1.1.7", "curve brainpoolP256r1"),
+    ("1.3.36.3.3.2.8.1.1.11", "curve brainpoolP384r1"),
+    ("2.16.840.1.101.3.4.3.17", "ML-DSA-44"),
+    ("2.16.840.1.101.3.4.3.18", "ML-DSA-65"),
+    ("2.16.840.1.101.3.4.3.19", "ML-DSA-87"),
+];
+
+/// The name of an algorithm or curve, with its object identifier.
+pub(super) fn name_of(oid: der::asn1::ObjectIdentifier) -> String {
+    let number = oid.to_string();
+    let known = OTHERS.iter().find(|(other, _)| *other == number).map(|(_, name)| *name);
+    match known.or_else(|| const_oid::db::DB.by_oid(&oid)) {
+        Some(name) => format!("{name} ({number})"),
+        None => number,
+    }
 }
 
 fn unreadable(wanted: &str) -> KeyError {
