@@ -2,34 +2,100 @@
 
 use std::fmt;
 
-use der::{Decode, Encode};
+use const_oid::AssociatedOid;
+use der::asn1::{Any, BitString, BitStringRef, Int};
+use der::{Decode, Encode, Reader, Sequence, SliceReader};
+use jiff::Timestamp;
+use sha1::{Digest, Sha1};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::Version;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
+use x509_cert::time::{Time, Validity};
 
+use super::error::{CertificateError, CertificateErrorKind};
+use super::name::Name;
+use super::serial::SerialNumber;
+use super::signature::{self, SignatureAlgorithm, Verification};
 use crate::key::{KeyError, PublicKey};
 
-/// A certificate that parsed. Keeps the octets it came from, which are what is sent.
+/// Longest certificate that is looked at; a service that takes it in a header takes far less.
+const LONGEST_CERTIFICATE: usize = 1 << 16;
+
+/// The arc of the extensions in certificates that a YubiKey makes about its own keys (Yubico PIV attestation).
+const YUBICO_PIV_ATTESTATION: &str = "1.3.6.1.4.1.41482.3.";
+
+/// A certificate that parsed. Keeps the octets it came from, which are what is sent and what its signature covers.
 #[derive(Clone)]
 pub struct Certificate {
     der: Vec<u8>,
-    parsed: x509_cert::Certificate,
+    signed_der: Vec<u8>,
+    signed: Signed,
+    subject: Name,
+    issuer: Name,
+    serial: SerialNumber,
+    signature_algorithm: SignatureAlgorithm,
+    signature: Vec<u8>,
 }
 
-/// A certificate that cannot be read.
-#[derive(Debug)]
-pub struct CertificateError(pub String);
-
-impl fmt::Display for CertificateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// TBSCertificate (RFC 5280 §4.1). Names and key stay as they came, because some of them would encode otherwise, and the
+/// serial number is an integer of any length and sign.
+#[derive(Clone, Sequence)]
+struct Signed {
+    #[asn1(context_specific = "0", default = "Default::default")]
+    version: Version,
+    serial_number: Int,
+    signature: AlgorithmIdentifierOwned,
+    issuer: Any,
+    validity: Validity,
+    subject: Any,
+    subject_public_key_info: Any,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    issuer_unique_id: Option<BitString>,
+    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
+    subject_unique_id: Option<BitString>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    extensions: Option<Vec<Extension>>,
 }
-
-impl std::error::Error for CertificateError {}
 
 impl Certificate {
-    /// Reads DER.
+    /// Reads DER, and nothing after it. At most 64 KiB.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
-        let parsed = x509_cert::Certificate::from_der(der).map_err(|e| CertificateError(e.to_string()))?;
-        Ok(Self { der: der.to_vec(), parsed })
+        if der.len() > LONGEST_CERTIFICATE {
+            return Err(CertificateError::new(
+                CertificateErrorKind::Malformed,
+                format!("wanted a certificate of at most {LONGEST_CERTIFICATE} octets, found {}", der.len()),
+            ));
+        }
+        Self::parse(der).map_err(|source| {
+            CertificateError::new(
+                CertificateErrorKind::Malformed,
+                format!("wanted an X.509 certificate in DER, found something else ({source})"),
+            )
+            .with_source(source)
+        })
+    }
+
+    fn parse(der: &[u8]) -> der::Result<Self> {
+        let mut outer = SliceReader::new(der)?;
+        let (signed_der, algorithm, signature) = outer.sequence(|fields| {
+            let signed = fields.tlv_bytes()?.to_vec();
+            let algorithm: AlgorithmIdentifierOwned = fields.decode()?;
+            let signature: BitStringRef<'_> = fields.decode()?;
+            Ok::<_, der::Error>((signed, algorithm, signature::whole_octets(signature)?))
+        })?;
+        outer.finish()?;
+        let signed = Signed::from_der(&signed_der)?;
+        Ok(Self {
+            subject: Name::from_der(&signed.subject.to_der()?)?,
+            issuer: Name::from_der(&signed.issuer.to_der()?)?,
+            serial: SerialNumber::from_twos_complement(signed.serial_number.as_bytes()),
+            signature_algorithm: SignatureAlgorithm::from_identifier(&(&algorithm).into()),
+            der: der.to_vec(),
+            signed_der,
+            signed,
+            signature,
+        })
     }
 
     /// The octets as they came.
@@ -37,28 +103,311 @@ impl Certificate {
         &self.der
     }
 
-    /// The certified key.
+    /// The X.509 version as people count it: 1, 2 or 3.
+    pub fn version(&self) -> u8 {
+        self.signed.version as u8 + 1
+    }
+
+    /// The certified key; an error names the algorithm or size that is not supported.
     pub fn public_key(&self) -> Result<PublicKey, KeyError> {
-        let spki = self.parsed.tbs_certificate().subject_public_key_info().to_der().unwrap_or_default();
-        PublicKey::from_spki_der(&spki)
+        PublicKey::from_spki_der(&self.public_key_der())
+    }
+
+    /// The certified key as DER `SubjectPublicKeyInfo`, of any algorithm.
+    pub fn public_key_der(&self) -> Vec<u8> {
+        // What was decoded encodes again; an empty vector fails every comparison.
+        self.signed.subject_public_key_info.to_der().unwrap_or_default()
+    }
+
+    /// The serial number.
+    pub fn serial(&self) -> &SerialNumber {
+        &self.serial
     }
 
     /// The serial number in decimal, of any length.
     pub fn serial_decimal(&self) -> String {
-        // Schoolbook base conversion: a serial has at most twenty octets.
-        let mut digits = vec![0u8];
-        for octet in self.parsed.tbs_certificate().serial_number().as_bytes() {
-            let mut carry = u32::from(*octet);
-            for digit in &mut digits {
-                let value = u32::from(*digit) * 256 + carry;
-                *digit = (value % 10) as u8;
-                carry = value / 10;
-            }
-            while carry > 0 {
-                digits.push((carry % 10) as u8);
-                carry /= 10;
+        self.serial.decimal()
+    }
+
+    /// The serial number in upper-case hexadecimal.
+    pub fn serial_hex(&self) -> String {
+        self.serial.hex()
+    }
+
+    /// Whom it certifies.
+    pub fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// Who signed it.
+    pub fn issuer(&self) -> &Name {
+        &self.issuer
+    }
+
+    /// The DER `Name` of the subject.
+    pub fn subject_der(&self) -> &[u8] {
+        self.subject.as_der()
+    }
+
+    /// The DER `Name` of the issuer.
+    pub fn issuer_der(&self) -> &[u8] {
+        self.issuer.as_der()
+    }
+
+    /// The first moment of its validity.
+    pub fn not_before(&self) -> Timestamp {
+        timestamp(self.signed.validity.not_before)
+    }
+
+    /// The last moment of its validity. 99991231235959Z, which stands for "does not expire" (RFC 5280 §4.1.2.5), comes out as
+    /// the last moment that a timestamp can hold.
+    pub fn not_after(&self) -> Timestamp {
+        timestamp(self.signed.validity.not_after)
+    }
+
+    /// basicConstraints, if there are any.
+    pub fn basic_constraints(&self) -> Result<Option<BasicConstraints>, CertificateError> {
+        self.extension("basicConstraints")
+    }
+
+    /// keyUsage, if there is any.
+    pub fn key_usage(&self) -> Result<Option<KeyUsage>, CertificateError> {
+        self.extension("keyUsage")
+    }
+
+    /// Whether basicConstraints say that it is a CA's.
+    pub fn is_ca(&self) -> bool {
+        matches!(self.basic_constraints(), Ok(Some(BasicConstraints { ca: true, .. })))
+    }
+
+    /// Whether subject and issuer are the same name.
+    pub fn is_self_issued(&self) -> bool {
+        self.subject.matches(&self.issuer)
+    }
+
+    /// Whether its own key signed it: a root.
+    pub fn is_self_signed(&self) -> bool {
+        self.is_self_issued() && self.is_signed_by(self) == Verification::Verified
+    }
+
+    /// Whether a device made it to attest how its key came to be: such a certificate stands beside the one that a CA issued
+    /// for the same key, and shares its CKA_ID.
+    pub fn is_attestation(&self) -> bool {
+        self.extensions().iter().any(|extension| extension.extn_id.to_string().starts_with(YUBICO_PIV_ATTESTATION))
+    }
+
+    /// The algorithm of its signature.
+    pub fn signature_algorithm(&self) -> SignatureAlgorithm {
+        self.signature_algorithm
+    }
+
+    /// Whether the issuer's key made its signature. Compares no names.
+    pub fn is_signed_by(&self, issuer: &Self) -> Verification {
+        signature::check(self.signature_algorithm, &issuer.public_key_der(), &self.signed_der, &self.signature)
+    }
+
+    /// Whether the key identifiers that both may carry agree; `None` where one is missing. A hint, and no proof.
+    pub fn names_key_of(&self, issuer: &Self) -> Option<bool> {
+        let wanted = self.extension::<AuthorityKeyIdentifier>("authorityKeyIdentifier").ok()??.key_identifier?;
+        let found = issuer.extension::<SubjectKeyIdentifier>("subjectKeyIdentifier").ok()??;
+        Some(wanted == found.0)
+    }
+
+    /// SHA-1 over the DER in lower-case hexadecimal: the name by which tools show a certificate, not a protection.
+    pub fn fingerprint_sha1(&self) -> String {
+        Sha1::digest(&self.der).iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    fn extensions(&self) -> &[Extension] {
+        self.signed.extensions.as_deref().unwrap_or_default()
+    }
+
+    fn extension<'a, T>(&'a self, name: &str) -> Result<Option<T>, CertificateError>
+    where
+        T: Decode<'a, Error = der::Error> + AssociatedOid,
+    {
+        let Some(extension) = self.extensions().iter().find(|extension| extension.extn_id == T::OID) else {
+            return Ok(None);
+        };
+        T::from_der(extension.extn_value.as_bytes()).map(Some).map_err(|source| {
+            CertificateError::new(
+                CertificateErrorKind::Malformed,
+                format!("wanted {name} in DER in the certificate {}, found something else ({source})", self.subject),
+            )
+            .with_source(source)
+        })
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({}, serial {})", self.subject, self.serial_hex())
+    }
+}
+
+fn timestamp(time: Time) -> Timestamp {
+    i64::try_from(time.to_unix_duration().as_secs())
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::signature::SignatureHash;
+    use super::super::test_pki::{CA, Issued, LEAF, Order, Pki};
+    use super::*;
+
+    const RSA: &str = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out $OUT";
+
+    fn curve(name: &str) -> String {
+        format!("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{name} -out $OUT")
+    }
+
+    /// What `openssl x509` prints for this option, after the equals sign.
+    fn openssl(pki: &Pki, of: &Issued, option: &str) -> String {
+        let out = pki.path("printed");
+        pki.run(&format!("openssl x509 -noout -in $IN {option} > $OUT"), &[("IN", &of.path), ("OUT", &out)]);
+        let text = fs::read_to_string(out).unwrap();
+        text.trim_end().split_once('=').map_or(text.trim_end(), |(_, value)| value).to_owned()
+    }
+
+    #[test]
+    fn every_field_is_what_openssl_shows() {
+        let pki = Pki::new();
+        let ca = pki.root("Root");
+        let subject = "/C=DE/O=Ex, Inc.+OU=a/CN=h\u{e4}st \\\"1\\\" /emailAddress=a@example.com";
+        let issued = ca.issue(&Order { options: "-set_serial 0xF1A2B3C4D5E6F70812345678", ..Order::leaf(subject) });
+        let certificate = issued.read();
+        assert_eq!(certificate.serial_hex(), openssl(&pki, &issued, "-serial"));
+        assert_eq!(certificate.serial_decimal(), "74782582284297281991299323512");
+        let fingerprint = openssl(&pki, &issued, "-fingerprint -sha1").replace(':', "").to_lowercase();
+        assert_eq!(certificate.fingerprint_sha1(), fingerprint);
+        let options = "-subject -nameopt RFC2253,utf8,-esc_msb";
+        assert_eq!(certificate.subject().to_string(), openssl(&pki, &issued, options).replace("subject=", ""));
+        assert_eq!(certificate.issuer().to_string(), "CN=Root");
+        assert_eq!(certificate.version(), 3);
+        assert_eq!(certificate.issuer_der(), ca.certificate.read().subject_der());
+        assert!(!certificate.is_ca() && !certificate.is_self_issued() && !certificate.is_attestation());
+        let end = openssl(&pki, &issued, "-enddate -dateopt iso_8601").replace(' ', "T");
+        assert_eq!(certificate.not_after().to_string(), end.replace("TZ", "Z").replace("Z", "") + "Z");
+    }
+
+    #[test]
+    fn a_signature_of_every_usual_algorithm_is_verified() {
+        let pki = Pki::new();
+        let issuers = [
+            (RSA.to_owned(), vec!["-sha1", "-sha256", "-sha384", "-sha512", "-sha256 -sigopt rsa_padding_mode:pss"]),
+            (RSA.replace("2048", "1024"), vec!["-sha256"]),
+            (curve("P-256"), vec!["-sha1", "-sha256", "-sha384", "-sha512"]),
+            (curve("P-384"), vec!["-sha256", "-sha384", "-sha512"]),
+            (curve("P-521"), vec!["-sha256", "-sha512"]),
+            ("openssl genpkey -algorithm ED25519 -out $OUT".to_owned(), vec![""]),
+        ];
+        let stranger = pki.root("Root").certificate.read();
+        for (key, options) in issuers {
+            let key = pki.new_key(&key);
+            let ca = pki.root_with(&Order { key: Some(&key), ..Order::ca("/CN=Root") });
+            let issuer = ca.certificate.read();
+            assert!(issuer.is_self_signed() && issuer.is_ca());
+            for options in options {
+                // The length of the salt defaults to the largest possible in this command.
+                let options = options.replace("pss", "pss -sigopt rsa_pss_saltlen:digest");
+                let leaf = ca.issue(&Order { options: &options, ..Order::leaf("/CN=host") }).read();
+                assert_eq!(leaf.is_signed_by(&issuer), Verification::Verified, "{}", leaf.signature_algorithm());
+                assert_eq!(leaf.is_signed_by(&stranger), Verification::Refuted, "{}", leaf.signature_algorithm());
+                assert_eq!(leaf.names_key_of(&issuer), Some(true));
+                assert_eq!(leaf.names_key_of(&stranger), Some(false));
             }
         }
-        digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
+    }
+
+    #[test]
+    fn the_hash_of_a_signature_is_told() {
+        let pki = Pki::new();
+        let key = pki.new_key(RSA);
+        let ca = pki.root_with(&Order { key: Some(&key), ..Order::ca("/CN=Root") });
+        for (options, wanted) in [
+            ("-md5", Some(SignatureHash::Md5)),
+            ("-sha1", Some(SignatureHash::Sha1)),
+            ("-sha224", Some(SignatureHash::Sha224)),
+            ("-sha384 -sigopt rsa_padding_mode:pss", Some(SignatureHash::Sha384)),
+            ("-sha1 -sigopt rsa_padding_mode:pss", Some(SignatureHash::Sha1)),
+            ("-sha3-256", None),
+        ] {
+            let leaf = ca.issue(&Order { options, ..Order::leaf("/CN=host") }).read();
+            assert_eq!(leaf.signature_algorithm().hash(), wanted, "{options}");
+        }
+    }
+
+    #[test]
+    fn serials_that_other_readers_refuse_are_exact() {
+        let pki = Pki::new();
+        let ca = pki.root("Root");
+        let long = format!("-set_serial 0x01{}", "00".repeat(30));
+        for (options, decimal) in [
+            ("-set_serial -5", "-5"),
+            ("-set_serial 0", "0"),
+            (
+                long.as_str(),
+                // 2^240
+                "1766847064778384329583297500742918515827483896875618958121606201292619776",
+            ),
+        ] {
+            let leaf = ca.issue(&Order { options, ..Order::leaf("/CN=host") }).read();
+            assert_eq!(leaf.serial_decimal(), decimal);
+            assert_eq!(leaf.is_signed_by(&ca.certificate.read()), Verification::Verified);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_never_expires_is_not_expired() {
+        assert_eq!(timestamp(Time::INFINITY), Timestamp::MAX);
+    }
+
+    #[test]
+    fn an_attestation_is_told_by_its_extension() {
+        let pki = Pki::new();
+        let extensions = format!("{LEAF}1.3.6.1.4.1.41482.3.3=DER:050403\n");
+        let leaf = pki.root("Root").issue(&Order { extensions: &extensions, ..Order::leaf("/CN=attestation") });
+        assert!(leaf.read().is_attestation());
+    }
+
+    #[test]
+    fn damaged_certificates_never_panic() {
+        let pki = Pki::new();
+        let extensions = format!("{CA}subjectAltName=DNS:example.com\n");
+        let der = pki.root_with(&Order { extensions: &extensions, ..Order::ca("/C=DE/CN=Root") }).certificate.der();
+        let touch = |octets: &[u8]| {
+            if let Ok(read) = Certificate::from_der(octets) {
+                let _ = (
+                    read.public_key(),
+                    read.is_self_signed(),
+                    read.is_ca(),
+                    read.key_usage(),
+                    read.names_key_of(&read),
+                );
+                let _ = (read.not_before(), read.not_after(), read.serial_decimal(), read.subject().to_string());
+            }
+        };
+        for at in 0..der.len() {
+            touch(&der[..at]);
+            for bit in 0..8 {
+                let mut damaged = der.clone();
+                damaged[at] ^= 1 << bit;
+                touch(&damaged);
+            }
+        }
+        assert!(Certificate::from_der(&[der, vec![0]].concat()).is_err(), "something after the certificate");
     }
 }

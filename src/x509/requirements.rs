@@ -1,0 +1,266 @@
+//! What Roles Anywhere demands of an end-entity certificate (AWS user guide, "Signature verification" under the trust model),
+//! checked before a request is sent: AWS answers each of these with the same refusal.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::certificate::Certificate;
+use super::error::{CertificateError, CertificateErrorKind};
+use super::signature::SignatureHash;
+use crate::key::{Advice, KeyError};
+
+/// A requirement that a certificate does not meet. Prints as what was wanted and what was found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Violation {
+    /// Its validity is over.
+    Expired {
+        /// The last moment of its validity.
+        since: Timestamp,
+        /// The moment of the check.
+        now: Timestamp,
+    },
+    /// Its validity has not begun.
+    NotYetValid {
+        /// The first moment of its validity.
+        until: Timestamp,
+        /// The moment of the check.
+        now: Timestamp,
+    },
+    /// It is not of version 3.
+    Version {
+        /// The version, counted from one.
+        found: u8,
+    },
+    /// It is a CA's.
+    CertificateAuthority,
+    /// keyUsage is missing.
+    NoKeyUsage,
+    /// keyUsage does not allow signatures.
+    NoDigitalSignature,
+    /// It was signed over a weak hash.
+    WeakSignature {
+        /// The hash.
+        found: SignatureHash,
+    },
+    /// It names nobody.
+    EmptySubject,
+    /// Its key is of a type or size that cannot sign a request.
+    Key(KeyError),
+    /// An extension that decides cannot be read.
+    Unreadable(CertificateError),
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired { since, now } => {
+                write!(f, "it expired at {since}, {} ago by this machine's clock ({now:.0})", Span(*since, *now))
+            }
+            Self::NotYetValid { until, now } => {
+                write!(
+                    f,
+                    "it is not valid until {until}, {} from now by this machine's clock ({now:.0})",
+                    Span(*now, *until)
+                )
+            }
+            Self::Version { found } => write!(f, "wanted X.509 version 3, found version {found}"),
+            Self::CertificateAuthority => {
+                f.write_str("wanted an end-entity certificate, found one of a CA (basicConstraints CA:TRUE)")
+            }
+            Self::NoKeyUsage => f.write_str("wanted keyUsage with digitalSignature, found no keyUsage"),
+            Self::NoDigitalSignature => f.write_str("wanted keyUsage with digitalSignature, found keyUsage without it"),
+            Self::WeakSignature { found } => {
+                write!(f, "wanted a certificate signed with SHA-256 or stronger, found {found}")
+            }
+            Self::EmptySubject => f.write_str("wanted a subject that names something, found an empty one"),
+            Self::Key(error) => error.fmt(f),
+            Self::Unreadable(error) => error.fmt(f),
+        }
+    }
+}
+
+/// How far apart two moments are, in the two largest units.
+struct Span(Timestamp, Timestamp);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.1.duration_since(self.0).as_secs();
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+        match (days, hours) {
+            (0, 0) if minutes == 0 => write!(f, "{seconds} s"),
+            (0, 0) => write!(f, "{minutes} min"),
+            (0, _) => write!(f, "{hours} h {minutes} min"),
+            (1, _) => write!(f, "1 day {hours} h"),
+            _ => write!(f, "{days} days"),
+        }
+    }
+}
+
+/// Every requirement that the certificate does not meet at this moment; empty where it meets all.
+pub fn violations(certificate: &Certificate, now: Timestamp) -> Vec<Violation> {
+    let mut found = Vec::new();
+    validity(certificate, now, &mut found);
+    if certificate.version() != 3 {
+        found.push(Violation::Version { found: certificate.version() });
+    }
+    if certificate.subject().is_empty() {
+        found.push(Violation::EmptySubject);
+    }
+    match certificate.basic_constraints() {
+        Ok(Some(constraints)) if constraints.ca => found.push(Violation::CertificateAuthority),
+        Ok(_) => {}
+        Err(error) => found.push(Violation::Unreadable(error)),
+    }
+    match certificate.key_usage() {
+        Ok(Some(usage)) if usage.digital_signature() => {}
+        Ok(Some(_)) => found.push(Violation::NoDigitalSignature),
+        Ok(None) => found.push(Violation::NoKeyUsage),
+        Err(error) => found.push(Violation::Unreadable(error)),
+    }
+    weak_hash(certificate, &mut found);
+    if let Err(error) = certificate.public_key() {
+        found.push(Violation::Key(error));
+    }
+    found
+}
+
+/// What would make AWS refuse a certificate of the chain. It may know the issuer in a newer certificate, so that these do not
+/// forbid a request.
+pub fn issuer_violations(certificate: &Certificate, now: Timestamp) -> Vec<Violation> {
+    let mut found = Vec::new();
+    validity(certificate, now, &mut found);
+    weak_hash(certificate, &mut found);
+    found
+}
+
+/// Refuses a certificate that does not meet every requirement, naming all that it does not meet.
+pub fn check(certificate: &Certificate, now: Timestamp) -> Result<(), CertificateError> {
+    let violations = violations(certificate, now);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<_> = violations.iter().map(Violation::to_string).collect();
+    Err(CertificateError::new(
+        CertificateErrorKind::Requirement,
+        format!("Roles Anywhere does not take the certificate {}: {}", described(certificate), all.join("; ")),
+    )
+    .with_advice(Advice::Allow { flag: "--no-preflight" }))
+}
+
+fn described(certificate: &Certificate) -> String {
+    match certificate.subject() {
+        empty if empty.is_empty() => format!("with serial {}", certificate.serial_hex()),
+        subject => subject.to_string(),
+    }
+}
+
+fn validity(certificate: &Certificate, now: Timestamp, found: &mut Vec<Violation>) {
+    let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
+    // Validity ends with the last moment, which is a whole second long (RFC 5280 §4.1.2.5).
+    if now.as_second() > not_after.as_second() {
+        found.push(Violation::Expired { since: not_after, now });
+    } else if now < not_before {
+        found.push(Violation::NotYetValid { until: not_before, now });
+    }
+}
+
+fn weak_hash(certificate: &Certificate, found: &mut Vec<Violation>) {
+    if let Some(hash) = certificate.signature_algorithm().hash().filter(|hash| *hash < SignatureHash::Sha256) {
+        found.push(Violation::WeakSignature { found: hash });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_pki::{CA, Order, Pki};
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn found(order: &Order<'_>) -> Vec<String> {
+        violations(&Pki::new().root("Root").issue(order).read(), now()).iter().map(Violation::to_string).collect()
+    }
+
+    #[test]
+    fn a_good_certificate_passes() {
+        let leaf = Pki::new().root("Root").leaf("host").read();
+        check(&leaf, now()).unwrap();
+    }
+
+    #[test]
+    fn every_requirement_has_its_own_message() {
+        let with = |extensions| found(&Order { extensions, ..Order::leaf("/CN=host") });
+        let end_entity = "wanted an end-entity certificate, found one of a CA (basicConstraints CA:TRUE)";
+        let without = "wanted keyUsage with digitalSignature, found keyUsage without it";
+        assert_eq!(with(CA), [end_entity, without]);
+        assert_eq!(with("basicConstraints=CA:FALSE\nkeyUsage=keyEncipherment\n"), [without]);
+        assert_eq!(with("basicConstraints=CA:FALSE\n"), ["wanted keyUsage with digitalSignature, found no keyUsage"]);
+        assert_eq!(with("keyUsage=digitalSignature\n"), [""; 0], "no basicConstraints at all");
+        let weak = found(&Order { options: "-sha1", ..Order::leaf("/CN=host") });
+        assert_eq!(weak, ["wanted a certificate signed with SHA-256 or stronger, found SHA-1"]);
+        let empty = found(&Order::leaf("/"));
+        assert_eq!(empty, ["wanted a subject that names something, found an empty one"]);
+        let broken = with("keyUsage=digitalSignature\nbasicConstraints=DER:0102\n");
+        assert!(broken[0].starts_with("wanted basicConstraints in DER"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_refused() {
+        let pki = Pki::new();
+        let (key, out) = (pki.ec_key(), pki.path("v1.crt"));
+        let files: [(&str, &std::path::Path); 3] = [("KEY", &key), ("OUT", &out), ("CSR", &pki.path("csr"))];
+        pki.run("openssl req -new -key $KEY -subj /CN=old -out $CSR", &files);
+        pki.run("openssl x509 -req -in $CSR -signkey $KEY -out $OUT", &files);
+        let certificate = super::super::pem::CertificateFile::read(&out).unwrap().leaf;
+        let found: Vec<_> = violations(&certificate, now()).iter().map(Violation::to_string).collect();
+        assert_eq!(found[0], "wanted X.509 version 3, found version 1");
+    }
+
+    #[test]
+    fn keys_that_cannot_sign_a_request_are_named() {
+        let pki = Pki::new();
+        let ca = pki.root("Root");
+        for (algorithm, wanted) in [
+            ("ED25519", "Ed25519"),
+            ("EC -pkeyopt ec_paramgen_curve:secp256k1", "secp256k1"),
+            ("RSA -pkeyopt rsa_keygen_bits:1024", "wanted an RSA key of 2048 to 8192 bits, found 1024"),
+        ] {
+            let key = pki.new_key(&format!("openssl genpkey -algorithm {algorithm} -out $OUT"));
+            let leaf = ca.issue(&Order { key: Some(&key), ..Order::leaf("/CN=host") }).read();
+            let found: Vec<_> = violations(&leaf, now()).iter().map(Violation::to_string).collect();
+            assert!(found[0].to_lowercase().contains(&wanted.to_lowercase()), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn validity_includes_its_first_and_its_last_moment() {
+        let leaf = Pki::new().root("Root").leaf("host").read();
+        let at = |moment: Timestamp, milliseconds: i64| {
+            let now = moment + jiff::SignedDuration::from_millis(milliseconds);
+            violations(&leaf, now).iter().map(Violation::to_string).collect::<Vec<_>>()
+        };
+        assert!(at(leaf.not_before(), 0).is_empty() && at(leaf.not_after(), 999).is_empty());
+        let early = at(leaf.not_before(), -90_000);
+        assert!(
+            early[0].starts_with(&format!("it is not valid until {}, 1 min from now", leaf.not_before())),
+            "{early:?}"
+        );
+        let late = at(leaf.not_after(), 86_400_000 * 3);
+        assert!(late[0].starts_with(&format!("it expired at {}, 3 days ago", leaf.not_after())), "{late:?}");
+    }
+
+    #[test]
+    fn the_error_names_the_certificate_and_everything_against_it() {
+        let pki = Pki::new();
+        let leaf = pki.root("Root").issue(&Order { options: "-sha1", extensions: CA, ..Order::leaf("/CN=host") });
+        let error = check(&leaf.read(), now()).unwrap_err();
+        assert_eq!(error.kind(), CertificateErrorKind::Requirement);
+        let message = error.to_string();
+        assert!(message.starts_with("Roles Anywhere does not take the certificate CN=host: wanted"), "{message}");
+        assert_eq!(message.matches("; ").count(), 2, "{message}");
+    }
+}
