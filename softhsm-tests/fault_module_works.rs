@@ -84,7 +84,7 @@ fn a_call_can_fail_instead_of_being_made() {
     fails(&sign(&fault), "CKR_DEVICE_ERROR");
     let fault = Fault::of(token.hsm()).error("C_Sign", Which::Nth(2), CKR_DEVICE_ERROR);
     sign(&fault).succeeds();
-    let fault = Fault::of(token.hsm()).error("C_Login", Which::Every, CKR_PIN_LOCKED);
+    let fault = Fault::of(token.hsm()).locked();
     fails(&sign(&fault), "CKR_PIN_LOCKED");
     assert_eq!((fault.calls().of("C_Login"), fault.user_pins_tried()), (1, 0), "no PIN reached the token");
 }

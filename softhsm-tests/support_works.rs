@@ -79,8 +79,10 @@ fn tokens_hold_keys_that_cannot_be_extracted() {
         token.generate(kind, id, "k");
     }
     token.generate_always_authenticate(Key::Ec256, "05", "always");
+    token.generate(Key::Secp256k1, "06", "k");
+    token.generate(Key::Ed25519, "07", "k");
     let listing = token.listing();
-    assert_eq!(listing.matches("never extractable").count(), 5, "{listing}");
+    assert_eq!(listing.matches("never extractable").count(), 7, "{listing}");
     assert_eq!(listing.matches("always authenticate").count(), 1, "{listing}");
 
     let second = hsm.token("first");

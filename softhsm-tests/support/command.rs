@@ -196,7 +196,7 @@ impl Running {
         };
         let took = self.started.elapsed();
         let (stdout, stderr) = (self.collected(true), self.collected(false));
-        Outcome { line: self.line.clone(), status, stdout, stderr: String::from_utf8(stderr).unwrap(), took }
+        Outcome { line: self.line.clone(), status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned(), took }
     }
 
     #[track_caller]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CK_FLAGS, CK_MECHANISM_TYPE, CK_RV};
+use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CK_FLAGS, CK_MECHANISM_TYPE, CK_RV, CKF_USER_PIN_LOCKED, CKR_PIN_LOCKED};
 
 use super::softhsm::SoftHsm;
 use super::spy::Calls;
@@ -59,6 +59,11 @@ impl Fault {
     /// The token has these flags and none of those.
     pub fn flags(self, set: CK_FLAGS, cleared: CK_FLAGS) -> Self {
         self.told("SET_FLAGS", set.to_string()).told("CLEAR_FLAGS", cleared.to_string())
+    }
+
+    /// The user PIN is locked.
+    pub fn locked(self) -> Self {
+        self.flags(CKF_USER_PIN_LOCKED, 0).error("C_Login", Which::Every, CKR_PIN_LOCKED)
     }
 
     /// The token has a PIN pad, on which somebody types this.

@@ -12,8 +12,10 @@ pub enum Key {
     Ec384,
     Ec521,
     Rsa2048,
-    /// A key that Roles Anywhere does not take.
+    /// An algorithm that Roles Anywhere does not take.
     Ed25519,
+    /// A curve that Roles Anywhere does not take.
+    Secp256k1,
 }
 
 impl Key {
@@ -27,6 +29,7 @@ impl Key {
             Self::Ec521 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
             Self::Rsa2048 => &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
             Self::Ed25519 => &["-algorithm", "ED25519"],
+            Self::Secp256k1 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
         }
     }
 }

@@ -83,9 +83,14 @@ impl Ca {
         Self { name: name.to_owned(), key, certificate }
     }
 
+    /// SubjectPublicKeyInfo, DER, for further certificates of this CA.
+    pub fn public_key(&self) -> &[u8] {
+        self.key.public_key()
+    }
+
     /// Another certificate for the other CA's name and key, under this CA.
     pub fn cross_sign(&self, other: &Self) -> Certificate {
-        self.issue(&Draft::ca(&other.name), other.key.public_key())
+        self.issue(&Draft::ca(&other.name), other.public_key())
     }
 
     /// A leaf as Roles Anywhere wants it for this public key (SubjectPublicKeyInfo, DER).

@@ -113,6 +113,7 @@ impl Token {
             Key::Ec521 => "EC:secp521r1",
             Key::Rsa2048 => "RSA:2048",
             Key::Ed25519 => "EC:edwards25519",
+            Key::Secp256k1 => "EC:secp256k1",
         };
         let make = ["--keypairgen", "--key-type", key_type, "--id", id, "--label", label, "--usage-sign"];
         self.tool(make.iter().chain(more));
