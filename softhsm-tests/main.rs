@@ -5,3 +5,4 @@ mod support;
 
 mod fault_module_works;
 mod support_works;
+mod sigv4x509;
