@@ -17,6 +17,19 @@ pub struct Credentials {
     pub expiration: String,
 }
 
+impl Credentials {
+    /// The first field that is empty, by the name that the service gives it. Credentials with one are not credentials.
+    pub fn empty_field(&self) -> Option<&'static str> {
+        let fields = [
+            ("accessKeyId", self.access_key_id.as_str()),
+            ("secretAccessKey", self.secret_access_key.as_str()),
+            ("sessionToken", self.session_token.as_str()),
+            ("expiration", self.expiration.as_str()),
+        ];
+        fields.into_iter().find(|(_, value)| value.is_empty()).map(|(name, _)| name)
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")

@@ -1,1 +1,3 @@
 //! Outputs: the forms in which credentials reach those who use them. Knows no devices.
+
+pub mod process;
