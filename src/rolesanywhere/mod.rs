@@ -1,1 +1,27 @@
 //! The Roles Anywhere client: ARNs, regions, endpoints, CreateSession, its errors, its connection. Knows no outputs.
+//!
+//! [`CreateSession`] says what is asked for, [`ClientOptions`] how the service is reached, [`create_session`] does it.
+
+mod arn;
+mod client;
+mod clock;
+mod connection;
+mod endpoint;
+mod environment;
+mod error;
+mod meaning;
+mod proxy;
+mod region;
+mod request;
+mod response;
+mod retry;
+mod socket;
+mod tls;
+mod transport;
+
+pub use client::{ClientOptions, create_session};
+pub use clock::ClockSkew;
+pub use environment::Environment;
+pub use error::{AnswerError, Cause, ClientError, ConnectionError, ConnectionErrorKind, RequestError, ServiceError};
+pub use meaning::Meaning;
+pub use request::CreateSession;

@@ -1,0 +1,251 @@
+//! CreateSession from an identity to credentials: connects while the device signs, sends, sends again. Knows no outputs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::connection::{Connecting, Target, timed};
+use super::endpoint::{Endpoint, EndpointChoice};
+use super::environment::Environment;
+use super::error::{Cause, ClientError, ConnectionError, ConnectionErrorKind};
+use super::proxy::Proxy;
+use super::region::Region;
+use super::request::CreateSession;
+use super::response::interpret;
+use super::retry::{Next, Retries, Situation};
+use super::tls::Trust;
+use super::transport::{HttpRequest, post};
+use crate::credentials::Credentials;
+use crate::identity::Identity;
+use crate::key::KeyError;
+use crate::sigv4x509::{Request, Signer, prepare};
+
+/// How the service is reached.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// `--region`; without it the trust anchor's.
+    pub region: Option<String>,
+    /// `--endpoint`: a base URL that replaces the region's host.
+    pub endpoint: Option<String>,
+    /// `--fips`.
+    pub fips: bool,
+    /// `--dualstack`.
+    pub dual_stack: bool,
+    /// `--ca-bundle`: PEM certificates that replace all roots.
+    pub ca_bundle: Option<PathBuf>,
+    /// `--no-verify-ssl`.
+    pub no_verify_ssl: bool,
+    /// `--timeout`: connecting, sending, waiting and pauses together; the time that the key takes is not counted.
+    pub timeout: Duration,
+    /// What the environment says where flags do not.
+    pub environment: Environment,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint: None,
+            fips: false,
+            dual_stack: false,
+            ca_bundle: None,
+            no_verify_ssl: false,
+            timeout: Duration::from_secs(20),
+            environment: Environment::default(),
+        }
+    }
+}
+
+/// Asks for a session. Costs one device signature, and a second one only where a retry finds the first too old, or the service
+/// blames the time in it.
+///
+/// The key's secrets are gathered first; then TCP and TLS are opened by another thread while the key signs. The signature is
+/// verified in software before it is sent.
+pub fn create_session(
+    identity: &Identity,
+    session: &CreateSession,
+    options: &ClientOptions,
+) -> Result<Credentials, ClientError> {
+    Client::new(identity, session, options)?.run()
+}
+
+struct Client<'a> {
+    identity: &'a Identity,
+    serial: String,
+    body: Vec<u8>,
+    region: Region,
+    target: Arc<Target>,
+    timeout: Duration,
+    /// Gives numbers in [0, 1).
+    chance: fn() -> f64,
+}
+
+/// A request that may be sent, as often as needed, while it is young.
+struct Signed {
+    request: HttpRequest,
+    /// What X-Amz-Date says.
+    time: Timestamp,
+    at: Instant,
+}
+
+impl<'a> Client<'a> {
+    /// Everything that can be known without key and network.
+    fn new(identity: &'a Identity, session: &CreateSession, options: &ClientOptions) -> Result<Self, ClientError> {
+        let region = match &options.region {
+            Some(text) => Region::parse(text, "--region")?,
+            None => session.region().clone(),
+        };
+        let choice = EndpointChoice {
+            endpoint: options.endpoint.as_deref(),
+            fips: options.fips,
+            dual_stack: options.dual_stack,
+            no_verify_ssl: options.no_verify_ssl,
+        };
+        let endpoint = Endpoint::choose(&choice, &options.environment, &region)?;
+        let proxy = Proxy::choose(&endpoint, &options.environment)?;
+        let trust = Trust::choose(options.no_verify_ssl, options.ca_bundle.as_deref(), &options.environment);
+        if options.no_verify_ssl {
+            log::warn!("--no-verify-ssl: anybody between here and {} can read the credentials", endpoint.host());
+        }
+        Ok(Self {
+            identity,
+            serial: identity.leaf.serial_decimal(),
+            body: session.body(),
+            region,
+            target: Arc::new(Target { endpoint, proxy, trust }),
+            timeout: options.timeout,
+            chance,
+        })
+    }
+
+    fn run(&self) -> Result<Credentials, ClientError> {
+        // Nothing may wait for a person once the connection is open: the server would close it.
+        self.identity.key.gather_secrets()?;
+        let mut early = Some(Connecting::start(&self.target, self.timeout)?);
+        let mut signed = self.sign(Timestamp::now())?;
+        let mut deadline = Instant::now() + self.timeout;
+        let mut retries = Retries::default();
+        loop {
+            retries.begin();
+            let cause = match self.attempt(&signed, early.take(), deadline) {
+                Ok(credentials) => return Ok(credentials),
+                Err(cause) => cause,
+            };
+            let time = server_time(&cause);
+            let situation = Situation {
+                age: signed.at.elapsed(),
+                time_shift: time.duration_since(signed.time).unsigned_abs(),
+                left: deadline.saturating_duration_since(Instant::now()),
+                chance: (self.chance)(),
+            };
+            let Next::Resend { after, sign_afresh } = retries.next(&cause, &situation) else {
+                return Err(ClientError::new(self.name_timeout(cause, situation.left), retries.attempts()));
+            };
+            let error = ClientError::new(cause, 1);
+            log::info!("attempt {}: {error}; trying again in {} ms", retries.attempts(), after.as_millis());
+            thread::sleep(after);
+            if sign_afresh {
+                log::info!("signing the request afresh");
+                let start = Instant::now();
+                signed = self.sign(server_time(error.cause()))?;
+                deadline += start.elapsed();
+            }
+        }
+    }
+
+    /// Asks the key for one signature, and checks it in software.
+    fn sign(&self, time: Timestamp) -> Result<Signed, KeyError> {
+        let public_key = self.identity.leaf.public_key()?;
+        let endpoint = &self.target.endpoint;
+        let (host, path) = (endpoint.authority(), endpoint.path());
+        let headers = [("content-type", "application/json"), ("host", host.as_str())];
+        let chain: Vec<&[u8]> = self.identity.chain.iter().map(|certificate| certificate.der()).collect();
+        let signer = Signer {
+            algorithm: public_key.algorithm(),
+            serial: &self.serial,
+            leaf: self.identity.leaf.der(),
+            chain: &chain,
+        };
+        let request = Request { method: "POST", path: &path, query: &[], headers: &headers, body: &self.body };
+        let prepared = prepare(&request, time, self.region.as_str(), &signer);
+        log::debug!("canonical request:\n{}", prepared.canonical_request());
+        log::debug!("string to sign:\n{}", prepared.string_to_sign());
+
+        let at = Instant::now();
+        let signature = timed("sign", || self.identity.key.sign(prepared.signing_input()))?;
+        public_key.verify(prepared.signing_input(), &signature)?;
+        log::info!("signed with {}", self.identity.key.reference());
+
+        let mut all: Vec<(&'static str, String)> =
+            headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        all.extend(prepared.finish(&signature));
+        let request = HttpRequest {
+            host: self.target.endpoint.host().to_owned(),
+            url: endpoint.url(),
+            headers: all,
+            body: self.body.clone(),
+        };
+        Ok(Signed { request, time, at })
+    }
+
+    /// Sends once, over the connection that was opened early or over a new one. An early connection that the server has closed
+    /// meanwhile is replaced at once: that is nobody's failure.
+    fn attempt(&self, signed: &Signed, early: Option<Connecting>, deadline: Instant) -> Result<Credentials, Cause> {
+        // Half of the time for each attempt: a packet that got lost must not use up all of it.
+        let limit = deadline.min(Instant::now() + self.timeout / 2);
+        let is_early = early.is_some();
+        let connecting = match early {
+            Some(connecting) => connecting,
+            None => self.connect(limit)?,
+        };
+        let stream = timed("wait for the connection", || connecting.wait(limit))?;
+        let answer = match timed("post", || post(stream, &signed.request, limit)) {
+            Err(error) if is_early && error.kind() == ConnectionErrorKind::Closed => {
+                log::info!("{error}; opening another connection");
+                let stream = self.connect(limit)?.wait(limit)?;
+                timed("post", || post(stream, &signed.request, limit))
+            }
+            outcome => outcome,
+        }?;
+        interpret(&answer, &signed.request.host, Timestamp::now())
+    }
+
+    fn connect(&self, limit: Instant) -> Result<Connecting, ConnectionError> {
+        Connecting::start(&self.target, limit.saturating_duration_since(Instant::now()))
+    }
+
+    /// Says which limit was reached where it is the overall one.
+    fn name_timeout(&self, cause: Cause, left: Duration) -> Cause {
+        match cause {
+            Cause::Connection(error) if error.kind() == ConnectionErrorKind::Timeout && left.is_zero() => {
+                let message = format!("{error}; the limit of {} s (--timeout) is reached", self.timeout.as_secs_f64());
+                ConnectionError::new(ConnectionErrorKind::Timeout, message).with_source(error).into()
+            }
+            other => other,
+        }
+    }
+}
+
+/// The server's time as far as its answer tells it, else this machine's.
+fn server_time(cause: &Cause) -> Timestamp {
+    let now = Timestamp::now();
+    match cause {
+        Cause::Service(error) => error.clock.map_or(now, |clock| clock.correct(now)),
+        _ => now,
+    }
+}
+
+/// A number in [0, 1), from the system's randomness. Where that fails, pauses have their mean length.
+fn chance() -> f64 {
+    let mut octets = [0; 4];
+    match aws_lc_rs::rand::fill(&mut octets) {
+        Ok(()) => f64::from(u32::from_ne_bytes(octets)) / (f64::from(u32::MAX) + 1.0),
+        Err(_) => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests;
