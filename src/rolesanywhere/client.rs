@@ -23,6 +23,9 @@ use crate::identity::Identity;
 use crate::key::KeyError;
 use crate::sigv4x509::{Request, Signer, prepare};
 
+/// The longest limit that is kept: a day, with which no clock's arithmetic overflows.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How the service is reached.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -116,7 +119,7 @@ impl<'a> Client<'a> {
             body: session.body(),
             region,
             target: Arc::new(Target { endpoint, proxy, trust }),
-            timeout: options.timeout,
+            timeout: options.timeout.min(LONGEST_TIMEOUT),
             chance,
         })
     }

@@ -53,9 +53,13 @@ impl Connecting {
     /// Waits for it. A thread that is late is left alone: nothing can stop a name lookup.
     pub(super) fn wait(self, deadline: Instant) -> Result<Stream, ConnectionError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        self.0
-            .recv_timeout(left)
-            .unwrap_or_else(|_| Err(ConnectionError::new(Kind::Timeout, "the connection could not be opened in time")))
+        self.0.recv_timeout(left).unwrap_or_else(|error| {
+            let (kind, message) = match error {
+                mpsc::RecvTimeoutError::Timeout => (Kind::Timeout, "the connection could not be opened in time"),
+                mpsc::RecvTimeoutError::Disconnected => (Kind::Unreachable, "the thread that connects has failed"),
+            };
+            Err(ConnectionError::new(kind, message))
+        })
     }
 }
 
@@ -127,8 +131,8 @@ fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectionError> {
         let source = io::Error::from(error);
         ConnectionError::new(kind, format!("cannot look up {host}: {source}")).with_source(source)
     })?;
-    let addresses: Vec<SocketAddr> =
-        found.filter_map(Result::ok).map(|found| SocketAddr::new(found.sockaddr.ip(), port)).collect();
+    let mut addresses: Vec<SocketAddr> = found.filter_map(Result::ok).map(|found| found.sockaddr).collect();
+    addresses.iter_mut().for_each(|address| address.set_port(port));
     if addresses.is_empty() {
         return Err(ConnectionError::new(Kind::NoSuchName, format!("{host} has no address")));
     }

@@ -23,7 +23,6 @@ pub(super) struct EndpointChoice<'a> {
     pub(super) endpoint: Option<&'a str>,
     pub(super) fips: bool,
     pub(super) dual_stack: bool,
-    /// The person gave up on the transport's security already.
     pub(super) no_verify_ssl: bool,
 }
 
@@ -51,11 +50,10 @@ impl Endpoint {
             return Err(RequestError::new(format!("{variant} cannot be combined with the endpoint from {place}")));
         }
         let endpoint = Self::parse(url, place)?;
+        // Credentials in clear stay on this machine, unless the person gave up on the transport's security already.
         if !endpoint.https && !endpoint.is_loopback() && !choice.no_verify_ssl {
-            return Err(RequestError::new(format!(
-                "{place}: wanted https://, found {url:?}; credentials come back in clear over http://, which is for this \
-                 machine alone unless --no-verify-ssl says otherwise"
-            )));
+            let message = format!("{place}: wanted https://, found {url:?}, where the credentials come back in clear");
+            return Err(RequestError::new(message).with_flag("--no-verify-ssl"));
         }
         Ok(endpoint)
     }
@@ -299,7 +297,9 @@ mod tests {
 
     #[test]
     fn clear_text_is_for_this_machine() {
-        assert!(choose(Some("http://host.example"), &[]).unwrap_err().contains("credentials come back in clear"));
+        assert!(
+            choose(Some("http://host.example"), &[]).unwrap_err().contains("where the credentials come back in clear")
+        );
         let choice =
             EndpointChoice { endpoint: Some("http://host.example"), no_verify_ssl: true, ..Default::default() };
         let region = Region::parse("us-east-1", "--region").unwrap();

@@ -114,17 +114,31 @@ impl From<ConnectionError> for Cause {
 
 /// A flag, a variable or a combination of them that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RequestError(String);
+pub struct RequestError {
+    message: String,
+    flag: Option<&'static str>,
+}
 
 impl RequestError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), flag: None }
+    }
+
+    /// Names the flag that says what was meant.
+    pub(super) fn with_flag(mut self, flag: &'static str) -> Self {
+        self.flag = Some(flag);
+        self
+    }
+
+    /// A flag that says what was meant, or allows it.
+    pub fn flag(&self) -> Option<&'static str> {
+        self.flag
     }
 }
 
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

@@ -90,9 +90,11 @@ impl Trust {
                 format!("{} ({named_by})", path.display()),
             ),
             Self::Listed(file, folders) => {
-                // The variable may list several folders; the loader takes one at a time.
-                let mut found = rustls_native_certs::load_certs_from_paths(file.as_deref(), None);
-                for folder in folders.iter().flat_map(std::env::split_paths) {
+                // The loader takes one folder at a time, and no file twice: so the first folder goes with the file.
+                let mut folders =
+                    folders.iter().flat_map(std::env::split_paths).filter(|path| !path.as_os_str().is_empty());
+                let mut found = rustls_native_certs::load_certs_from_paths(file.as_deref(), folders.next().as_deref());
+                for folder in folders {
                     let more = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
                     found.certs.extend(more.certs);
                     found.errors.extend(more.errors);
@@ -149,7 +151,10 @@ impl TlsClient {
         use CertificateError as Problem;
         let issuer = self.verifier.issuer().unwrap_or_else(|| "an issuer that cannot be read".to_owned());
         match problem {
-            Problem::UnknownIssuer | Problem::BadSignature => (
+            // The last two: a root has the issuer's name and another key.
+            Problem::UnknownIssuer
+            | Problem::BadSignature
+            | Problem::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
                 Kind::UntrustedIssuer,
                 format!("the TLS certificate of {host} is issued by {issuer}, which {} does not vouch for", self.roots),
             ),
@@ -167,6 +172,9 @@ impl TlsClient {
                 Kind::CertificateTime,
                 format!("the TLS certificate of {host} is not valid yet, or this machine's clock is behind"),
             ),
+            Problem::InvalidPurpose | Problem::InvalidPurposeContext { .. } => {
+                (Kind::Tls, format!("the TLS certificate of {host}, issued by {issuer}, is not for servers"))
+            }
             other => {
                 (Kind::Tls, format!("the TLS certificate of {host}, issued by {issuer}, is not acceptable: {other}"))
             }

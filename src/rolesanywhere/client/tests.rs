@@ -12,8 +12,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::*;
-use crate::key::{PublicKey, Signature, SigningInput, SigningKey};
+use crate::key::{KeyErrorKind, PublicKey, Signature, SigningInput, SigningKey};
 use crate::rolesanywhere::Meaning;
+use crate::rolesanywhere::environment::environment;
 use crate::x509::Certificate;
 
 const CREDENTIALS: &str = r#"{"credentialSet":[{"credentials":{"accessKeyId":"ASIATEST","secretAccessKey":"test-secret","sessionToken":"test-token","expiration":"2999-01-01T00:00:00Z"}}]}"#;
@@ -182,6 +183,8 @@ struct TestKey {
     public: PublicKey,
     signatures: Arc<AtomicUsize>,
     before: Box<dyn Fn() + Send + Sync>,
+    /// Nobody can be asked for the secret.
+    locked: bool,
 }
 
 impl SigningKey for TestKey {
@@ -192,7 +195,7 @@ impl SigningKey for TestKey {
         "test key"
     }
     fn gather_secrets(&self) -> Result<(), KeyError> {
-        Ok(())
+        if self.locked { Err(KeyError::new(KeyErrorKind::SecretMissing, "test")) } else { Ok(()) }
     }
     fn sign(&self, input: &SigningInput) -> Result<Signature, KeyError> {
         (self.before)();
@@ -202,18 +205,25 @@ impl SigningKey for TestKey {
     }
 }
 
-/// An identity, and the number of signatures that its key has made.
-fn identity(before: impl Fn() + Send + Sync + 'static) -> (Identity, Arc<AtomicUsize>) {
+fn test_key() -> (TestKey, Certificate) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([]).unwrap().self_signed(&key).unwrap();
     let leaf = Certificate::from_der(certificate.der()).unwrap();
-    let signatures = Arc::new(AtomicUsize::new(0));
     let key = TestKey {
         pair: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der()).unwrap(),
         public: leaf.public_key().unwrap(),
-        signatures: Arc::clone(&signatures),
-        before: Box::new(before),
+        signatures: Arc::default(),
+        before: Box::new(|| ()),
+        locked: false,
     };
+    (key, leaf)
+}
+
+/// An identity, and the number of signatures that its key has made.
+fn identity(before: impl Fn() + Send + Sync + 'static) -> (Identity, Arc<AtomicUsize>) {
+    let (mut key, leaf) = test_key();
+    key.before = Box::new(before);
+    let signatures = Arc::clone(&key.signatures);
     (Identity { key: Box::new(key), leaf, chain: Vec::new() }, signatures)
 }
 
@@ -552,4 +562,40 @@ fn a_wrong_signature_is_not_sent() {
     let error = create(&mine, &server.options()).unwrap_err();
     assert!(matches!(error.cause(), Cause::Key(_)), "{error}");
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn nothing_is_opened_before_the_secrets_are_at_hand() {
+    let server = Server::start(vec![created()]);
+    let (key, leaf) = test_key();
+    let key = Box::new(TestKey { locked: true, ..key });
+    let error = create(&Identity { key, leaf, chain: Vec::new() }, &server.options()).unwrap_err();
+    assert!(matches!(error.cause(), Cause::Key(_)), "{error}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_region_that_was_asked_for_is_the_scope_whatever_the_endpoint() {
+    let server = Server::start(vec![created()]);
+    let options = ClientOptions { region: Some("eu-central-1".to_owned()), ..server.options() };
+    create(&identity(|| ()).0, &options).unwrap();
+    let request = String::from_utf8(server.requests().remove(0)).unwrap();
+    assert!(request.contains("/eu-central-1/rolesanywhere/aws4_request, "), "{request}");
+}
+
+#[test]
+fn roots_come_from_the_environment_where_no_flag_names_them() {
+    let server = Server::start(vec![created()]);
+    let ca = server.ca.path().to_str().unwrap();
+    for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+        let environment = environment(&[(variable, ca)]).unwrap();
+        let options = ClientOptions { ca_bundle: None, environment, ..server.options() };
+        create(&identity(|| ()).0, &options).unwrap();
+    }
+}
+
+#[test]
+fn a_limit_beyond_all_clocks_is_taken() {
+    let server = Server::start(vec![created()]);
+    create(&identity(|| ()).0, &ClientOptions { timeout: Duration::MAX, ..server.options() }).unwrap();
 }
