@@ -127,6 +127,7 @@ impl<'a> Client<'a> {
     fn run(&self) -> Result<Credentials, ClientError> {
         // Nothing may wait for a person once the connection is open: the server would close it.
         self.identity.key.gather_secrets()?;
+        log::info!("connecting to {}", self.target.endpoint.url());
         let mut early = Some(Connecting::start(&self.target, self.timeout)?);
         let mut signed = self.sign(Timestamp::now())?;
         let mut deadline = Instant::now() + self.timeout;
@@ -134,7 +135,10 @@ impl<'a> Client<'a> {
         loop {
             retries.begin();
             let cause = match self.attempt(&signed, early.take(), deadline) {
-                Ok(credentials) => return Ok(credentials),
+                Ok(credentials) => {
+                    log::info!("credentials {} until {}", credentials.access_key_id, credentials.expiration);
+                    return Ok(credentials);
+                }
                 Err(cause) => cause,
             };
             let time = server_time(&cause);
