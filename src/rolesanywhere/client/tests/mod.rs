@@ -66,12 +66,13 @@ fn the_request_holds_what_was_signed() {
 }
 
 #[test]
-fn a_connection_that_died_while_the_key_signed_is_replaced_once() {
-    let server = Arc::new(Server::start(vec![Act::Close, created()]));
+fn a_connection_that_died_while_the_key_signed_is_replaced_and_counts_as_no_attempt() {
+    let busy = answer("503 Service Unavailable", "", "{}");
+    let server = Arc::new(Server::start(vec![Act::Close, busy.clone(), busy, created()]));
     let waiting = Arc::clone(&server);
     let (identity, signatures) = identity(move || waiting.wait_until_ready());
     create(&identity, &server.options()).unwrap();
-    assert_eq!((server.connections(), signatures.load(Ordering::SeqCst)), (2, 1));
+    assert_eq!((server.connections(), signatures.load(Ordering::SeqCst)), (4, 1));
 }
 
 #[test]
