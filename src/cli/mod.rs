@@ -18,6 +18,8 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+// One is made per process.
+#[allow(clippy::large_enum_variant)]
 enum Command {
     Sandbox(sandbox::Args),
     Version(version::Args),
