@@ -6,3 +6,5 @@ mod support;
 mod fault_module_works;
 mod support_works;
 mod sigv4x509;
+mod sandbox;
+mod support;

@@ -64,3 +64,6 @@ fn find_file(what: &str, package: &str, candidates: &[&str]) -> PathBuf {
         panic!("{what} of the package {package} is in none of {candidates:?}; scripts/setup installs it")
     })
 }
+//! What the tests stand on.
+
+pub mod sandbox;

@@ -36,8 +36,8 @@ pub enum Protocol {
 pub enum AnswerBody {
     /// All of it.
     Whole(Option<Bytes>),
-    /// Fewer octets than `Content-Length` says.
-    Truncated(Option<Bytes>),
+    /// Fewer octets than `Content-Length` says; `true` once they had time to leave.
+    Truncated(Option<Bytes>, bool),
     /// Spaces for ever.
     Endless,
 }
@@ -46,9 +46,18 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(match &mut *self {
-            Self::Whole(octets) | Self::Truncated(octets) => octets.take().map(|octets| Ok(Frame::data(octets))),
+            Self::Truncated(None, left @ false) => {
+                // The connection is dropped at the end of this body; a pause lets hyper write what it has.
+                *left = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Self::Whole(octets) | Self::Truncated(octets, _) => octets.take().map(|octets| Ok(Frame::data(octets))),
             Self::Endless => Some(Ok(Frame::data(Bytes::from_static(&[b' '; 4096])))),
         })
     }
@@ -56,7 +65,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(octets) => SizeHint::with_exact(octets.as_ref().map_or(0, |octets| octets.len() as u64)),
-            Self::Truncated(_) | Self::Endless => SizeHint::new(),
+            Self::Truncated(..) | Self::Endless => SizeHint::new(),
         }
     }
 }
@@ -148,7 +157,7 @@ pub fn faulty(kind: FaultKind, request_id: &str) -> Option<Answer> {
             created(&json!({ "credentialSet": [{ "credentials": { "accessKeyId": "ASIASANDBOXINCOMPLETE" } }] }))
         }
         FaultKind::Truncated => {
-            let mut answer = typed(StatusCode::CREATED, JSON, AnswerBody::Truncated(Some(partial.into())));
+            let mut answer = typed(StatusCode::CREATED, JSON, AnswerBody::Truncated(Some(partial.into()), false));
             answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(partial.len() + 1000));
             answer
         }
