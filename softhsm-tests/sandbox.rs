@@ -146,6 +146,18 @@ fn a_leaf_that_breaks_a_rule_is_insufficient_and_the_log_tells_which() {
 }
 
 #[test]
+fn a_negative_serial_number_does_not_pass_for_a_positive_one() {
+    let pki = Pki::new();
+    let ca = pki.authority("ca");
+    let sandbox = sandbox(&ca, &[]);
+    let negative = pki.issue("negative", "P-256", &ca, LEAF_EXTENSIONS, &["-set_serial", "-5"]);
+    // -5 and 251 are both the octet FB.
+    let answer = RequestPlan::new(&Identity { serial: 251, ..negative }).send(&sandbox);
+    answer.assert_denied("Untrusted certificate. Insufficient certificate");
+    assert!(sandbox.log().contains("wanted a positive serial number"));
+}
+
+#[test]
 fn parameters_are_checked_after_the_signature() {
     let (_pki, leaf, sandbox) = simple(&["--role-arn", "arn:aws:iam::111122223333:role/ExampleRole"]);
     let refused = |from: &str, to: &str, status: u16, code: &str| {
@@ -223,6 +235,16 @@ fn sts_takes_only_what_was_vended_while_it_lives() {
 }
 
 #[test]
+fn sts_knows_one_operation() {
+    let (_pki, _leaf, sandbox) = simple(&[]);
+    let answer =
+        curl(&sandbox, &["--data", "Action=Get<Caller>&Version=2011-06-15", &format!("{}/", sandbox.endpoint())]);
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("<Code>InvalidAction</Code>"), "{answer:?}");
+    assert!(answer.body.contains("operation Get&lt;Caller&gt; for"), "{answer:?}");
+}
+
+#[test]
 fn sts_refuses_what_has_expired() {
     let (_pki, leaf, sandbox) = simple(&["--lifetime", "0"]);
     let credentials = credentials(&RequestPlan::new(&leaf).send(&sandbox));
@@ -259,12 +281,13 @@ fn faults_come_in_order_and_then_the_truth() {
 
 #[test]
 fn connections_break_and_hang_as_asked() {
-    let faults = ["hang-tls:1", "close:1", "hang:1", "truncated:1", "endless:1"];
+    let faults = ["hang-tls:1", "close-tls:1", "close:1", "hang:1", "truncated:1", "endless:1"];
     let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
     let (_pki, leaf, mut sandbox) = simple(&arguments);
     let exit = |arguments: &[&str]| RequestPlan::new(&leaf).try_send(&sandbox, arguments).unwrap_err();
     let (timeout, no_answer, partial, too_large) = (28, [52, 56], 18, 63);
     assert_eq!(exit(&["--max-time", "0.3"]), timeout, "hang-tls");
+    assert!(no_answer.contains(&exit(&[])), "close-tls");
     assert!(no_answer.contains(&exit(&[])), "close");
     assert_eq!(exit(&["--max-time", "0.3"]), timeout, "hang");
     assert!([partial, 56].contains(&exit(&[])), "truncated");

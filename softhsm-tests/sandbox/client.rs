@@ -89,7 +89,7 @@ impl Pki {
             .arg(&request));
         fs::write(&config, extensions).unwrap();
         let mut sign = Command::new("openssl");
-        sign.args(["x509", "-req", "-set_serial", &serial.to_string(), "-in"]).arg(&request);
+        sign.args(["x509", "-req", "-in"]).arg(&request);
         match issuer {
             Some(issuer) => sign.arg("-CA").arg(&issuer.certificate).arg("-CAkey").arg(&issuer.key),
             None => sign.arg("-key").arg(&key),
@@ -97,8 +97,10 @@ impl Pki {
         if !extensions.is_empty() {
             sign.arg("-extfile").arg(&config);
         }
-        if !arguments.contains(&"-days") {
-            sign.args(["-days", "30"]);
+        for (option, value) in [("-days", "30"), ("-set_serial", serial.to_string().as_str())] {
+            if !arguments.contains(&option) {
+                sign.args([option, value]);
+            }
         }
         run(sign.args(arguments).arg("-out").arg(&certificate));
         Identity { key, certificate, serial }

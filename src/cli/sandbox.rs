@@ -83,6 +83,7 @@ pub struct Args {
     ///     close           the connection is closed without an answer
     ///     hang            no answer comes
     ///     hang-tls        the TLS handshake is not answered
+    ///     close-tls       the connection is closed right after the TLS handshake
     ///     clock:SECONDS   the service's clock and Date header are off (+600, -600)
     #[arg(long, value_name = "KIND[:COUNT]", verbatim_doc_comment)]
     fault: Vec<Fault>,
@@ -111,9 +112,9 @@ impl From<Args> for Options {
             ca_out: args.ca_out,
             trust_anchors: args.trust_anchor,
             region: args.region.filter(|region| !region.is_empty()),
-            trust_anchor_arns: args.trust_anchor_arn,
-            profile_arns: args.profile_arn,
-            role_arns: args.role_arn,
+            trust_anchor_arns: non_empty(args.trust_anchor_arn),
+            profile_arns: non_empty(args.profile_arn),
+            role_arns: non_empty(args.role_arn),
             accept_role_session_name: args.accept_role_session_name,
             profile_duration_seconds: args.profile_duration,
             max_session_duration_seconds: args.max_session_duration,
@@ -122,6 +123,11 @@ impl From<Args> for Options {
             delay: Duration::from_millis(args.delay),
         }
     }
+}
+
+/// An empty value counts as unset, as for every flag.
+fn non_empty(values: Vec<String>) -> Vec<String> {
+    values.into_iter().filter(|value| !value.is_empty()).collect()
 }
 
 fn failure(error: SandboxError) -> Failure {

@@ -162,7 +162,9 @@ pub fn faulty(kind: FaultKind, request_id: &str) -> Option<Answer> {
             answer
         }
         FaultKind::Endless => typed(StatusCode::CREATED, JSON, AnswerBody::Endless),
-        FaultKind::Close | FaultKind::Hang | FaultKind::HangTls | FaultKind::Clock(_) => return None,
+        FaultKind::Close | FaultKind::Hang | FaultKind::HangTls | FaultKind::CloseTls | FaultKind::Clock(_) => {
+            return None;
+        }
     })
 }
 

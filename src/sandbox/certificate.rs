@@ -178,6 +178,11 @@ impl Certificate {
         if tbs.version() != Version::V3 {
             return Err(self.flaw("an X.509 v3 certificate", &format!("{:?}", tbs.version())));
         }
+        // A negative number has its first bit set (X.690 §8.3); the octets alone would pass for a positive one.
+        let serial = tbs.serial_number().to_der().unwrap_or_default();
+        if serial.get(2).is_none_or(|first| first & 0x80 != 0) || self.serial().is_empty() {
+            return Err(self.flaw("a positive serial number", "another"));
+        }
         self.signature_hash()?;
         if tbs.signature() != self.parsed.signature_algorithm() {
             return Err(self.flaw("one signature algorithm inside and outside", "two"));

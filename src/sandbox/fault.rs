@@ -41,6 +41,8 @@ pub enum FaultKind {
     Hang,
     /// The TLS handshake of a connection is not answered.
     HangTls,
+    /// A connection is closed as soon as its TLS handshake is done, as an idle one may be.
+    CloseTls,
     /// The service's clock is off by seconds. Not counted: it is off all the time.
     Clock(i64),
 }
@@ -59,7 +61,7 @@ impl std::error::Error for FaultError {}
 
 impl FaultKind {
     /// Every kind that has a fixed name, for reading and for the log.
-    const NAMED: [(&'static str, Self); 11] = [
+    const NAMED: [(&'static str, Self); 12] = [
         ("html-403", Self::Html403),
         ("redirect", Self::Redirect(StatusCode::FOUND)),
         ("redirect-307", Self::Redirect(StatusCode::TEMPORARY_REDIRECT)),
@@ -71,6 +73,7 @@ impl FaultKind {
         ("close", Self::Close),
         ("hang", Self::Hang),
         ("hang-tls", Self::HangTls),
+        ("close-tls", Self::CloseTls),
     ];
 }
 
@@ -141,7 +144,7 @@ impl FaultPlan {
         let (handshakes, answers): (Vec<Fault>, Vec<Fault>) = faults
             .into_iter()
             .filter(|fault| !matches!(fault.kind, FaultKind::Clock(_)))
-            .partition(|fault| fault.kind == FaultKind::HangTls);
+            .partition(|fault| matches!(fault.kind, FaultKind::HangTls | FaultKind::CloseTls));
         Self { answers: Mutex::new(answers.into()), handshakes: Mutex::new(handshakes.into()), clock_offset_seconds }
     }
 
@@ -150,9 +153,9 @@ impl FaultPlan {
         take(&self.answers)
     }
 
-    /// Whether the TLS handshake of this connection hangs.
-    pub fn next_handshake_hangs(&self) -> bool {
-        take(&self.handshakes).is_some()
+    /// The fault of this connection's TLS handshake.
+    pub fn next_handshake(&self) -> Option<FaultKind> {
+        take(&self.handshakes)
     }
 
     /// How far the service's clock is off.
@@ -217,10 +220,10 @@ mod tests {
 
     #[test]
     fn faults_happen_in_order_each_as_often_as_asked() {
-        let plan = FaultPlan::new(["503:2", "clock:+600", "hang-tls:1", "close:1"].map(fault).to_vec());
+        let plan = FaultPlan::new(["503:2", "clock:+600", "hang-tls:1", "close:1", "close-tls:1"].map(fault).to_vec());
         assert_eq!(plan.clock_offset_seconds(), 600);
-        assert!(plan.next_handshake_hangs());
-        assert!(!plan.next_handshake_hangs());
+        let handshakes: Vec<_> = (0..3).map(|_| plan.next_handshake()).collect();
+        assert_eq!(handshakes, [Some(FaultKind::HangTls), Some(FaultKind::CloseTls), None]);
         let unavailable = Some(FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE));
         let answers: Vec<_> = (0..4).map(|_| plan.next_answer()).collect();
         assert_eq!(answers, [unavailable, unavailable, Some(FaultKind::Close), None]);

@@ -106,6 +106,10 @@ impl Body {
         if octets.is_empty() {
             return Ok(Self::default());
         }
+        // Members by position in an array are serde's own idea.
+        if octets.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Flaw::new("wanted the parameters in a JSON object, found something else"));
+        }
         serde_json::from_slice(octets)
             .map_err(|error| Flaw::new(format!("wanted the parameters in a JSON object, found {error}")))
     }
@@ -275,8 +279,10 @@ mod tests {
             assert!(read("", &body(more)).is_err(), "{more}");
         }
         assert!(read(&format!("roleArn={ROLE}"), &body("")).is_err(), "in the query and in the body");
-        for broken in ["[]", "{", "null", "\u{0}"] {
-            assert!(read("", broken).is_err(), "{broken}");
+        let query = format!("trustAnchorArn={ANCHOR}&profileArn={PROFILE}&roleArn={ROLE}");
+        assert!(read(&query, " {}").is_ok());
+        for broken in ["[]", "{", "{}{}", "null", "\u{0}"] {
+            assert!(read(&query, broken).is_err(), "{broken}");
         }
     }
 

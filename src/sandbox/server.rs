@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::ServerIdentity;
+use super::fault::FaultKind;
 use super::journal::Line;
 use super::service::Service;
 
@@ -75,13 +76,13 @@ impl Server {
                     }
                     // Out of descriptors, most likely: others must end first.
                     Err(error) => {
-                        Line::new(opened).quoted("accept", &error.to_string()).write();
+                        Line::new().quoted("accept", &error.to_string()).write();
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
             }
         }
-        Line::new(opened)
+        Line::new()
             .plain("ended", "signal")
             .plain("connections", opened)
             .plain("requests", service.requests.load(Ordering::Relaxed))
@@ -92,17 +93,24 @@ impl Server {
 
 /// One connection from handshake to end.
 async fn converse(number: u64, stream: TcpStream, tls: TlsAcceptor, service: Arc<Service>) {
-    if service.faults.next_handshake_hangs() {
-        Line::new(number).plain("fault", "hang-tls").write();
-        wait_for_close(stream).await;
-        return;
+    let fault = service.faults.next_handshake();
+    if let Some(fault) = fault {
+        Line::new().plain("connection", number).plain("fault", fault).write();
+    }
+    if fault == Some(FaultKind::HangTls) {
+        return wait_for_close(stream).await;
     }
     let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Line::new(number).quoted("handshake", &error.to_string()).write(),
-        Err(_) => return Line::new(number).quoted("handshake", "unfinished after 30 s").write(),
+        Ok(Err(error)) => {
+            return Line::new().plain("connection", number).quoted("handshake", &error.to_string()).write();
+        }
+        Err(_) => return Line::new().plain("connection", number).quoted("handshake", "unfinished after 30 s").write(),
     };
+    if fault == Some(FaultKind::CloseTls) {
+        return;
+    }
     let answer = service_fn(|request| {
         let service = Arc::clone(&service);
         async move { service.answer(number, request).await }

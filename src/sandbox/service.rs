@@ -63,7 +63,8 @@ impl Service {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = random_uuid().map_err(|_| NoAnswer)?;
         let (parts, body) = request.into_parts();
-        let line = Line::new(connection)
+        let line = Line::new()
+            .plain("connection", connection)
             .plain("request", &request_id)
             .quoted("method", parts.method.as_str())
             .quoted("path", parts.uri.path());

@@ -34,7 +34,8 @@ pub fn caller_identity(ledger: &Ledger, arrived: &Arrived, now: Timestamp) -> Re
         let found = &authorization.algorithm;
         return Err(incomplete(Flaw::new(format!("wanted algorithm {ALGORITHM}, found {found:?}"))));
     }
-    authorization.require_signed(&["host", "x-amz-date"]).map_err(mismatch)?;
+    let amazon = arrived.headers().keys().map(|name| name.as_str()).filter(|name| name.starts_with("x-amz-"));
+    authorization.require_signed(&amazon.chain(["host"]).collect::<Vec<_>>()).map_err(mismatch)?;
     authorization.scope.require("sts", &time).map_err(mismatch)?;
     time.require_near(now)
         .map_err(|flaw| Refusal::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", flaw.to_string(), flaw))?;
