@@ -1,0 +1,282 @@
+//! A module on its thread: loading, starting, the tokens in its slots, and finalising. Knows no objects.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::slot::Slot;
+
+use super::super::device::{DeviceOptions, WantedKey};
+use super::super::error::{Advice, KeyError, KeyErrorKind};
+use super::super::secret::{Secret, SecretKind, SecretSource};
+use super::error::{code, failed_to_start, refused};
+use super::info::{self, Identity, LibraryTexts};
+use super::raw::{LoadError, Raw};
+use super::token::Token;
+use super::uri::Uri;
+use super::worker::Activity;
+
+/// What every call needs: the module's functions, the watch over them, and the choices of the person.
+pub(super) struct Api {
+    pub(super) raw: Raw,
+    pub(super) pkcs11: Pkcs11,
+    pub(super) activity: Arc<Activity>,
+    pub(super) options: DeviceOptions,
+    /// The library's real path, in words.
+    pub(super) path: String,
+    /// Sessions opened so far: each has its number, so that a handle can be told from one of an older session.
+    pub(super) sessions: Cell<u64>,
+}
+
+/// A loaded module with its tokens. Lives on one thread and is never dropped before [`finalize`](Self::finalize).
+pub(super) struct Module {
+    pub(super) api: Api,
+    /// `None` until they are first needed, and again after one of them was lost.
+    tokens: Option<Vec<Token>>,
+    library: Option<LibraryTexts>,
+    /// URIs that brought a PIN: a certificate's URI may bring the PIN for its key's.
+    with_pin: Vec<Uri>,
+    refused_pins: RefusedPins,
+    /// Another part of this process had started the module; whoever started it ends it.
+    foreign: bool,
+}
+
+/// Secrets that a token refused: never tried again by this process, even if a source gives them again.
+#[derive(Default)]
+pub(super) struct RefusedPins(Vec<(Identity, SecretKind, Arc<Secret>)>);
+
+impl RefusedPins {
+    pub(super) fn remember(&mut self, token: &Identity, kind: SecretKind, pin: Arc<Secret>) {
+        if !self.holds(token, kind, &pin) {
+            self.0.push((token.clone(), kind, pin));
+        }
+    }
+
+    pub(super) fn holds(&self, token: &Identity, kind: SecretKind, pin: &Secret) -> bool {
+        self.0.iter().any(|(of, of_kind, refused)| of == token && *of_kind == kind && refused.expose() == pin.expose())
+    }
+}
+
+impl Module {
+    /// Loads the library and starts it: two calls, or three where it has PKCS#11 3.0 interfaces.
+    pub(super) fn load(path: PathBuf, options: DeviceOptions, activity: Arc<Activity>) -> Result<Self, KeyError> {
+        let name = path.display().to_string();
+        log::info!("loading the PKCS#11 module {name}");
+        let raw = activity.call("C_GetFunctionList", || Raw::load(&path)).map_err(|error| unusable(&error, &name))?;
+        let pkcs11 = activity
+            .call("C_GetInterface", || Pkcs11::new(&path))
+            .map_err(|error| refused(&error, &format!("the PKCS#11 module {name}")))?;
+        let foreign = start(&pkcs11, &activity).map_err(|error| failed_to_start(&error, &path))?;
+        let api = Api { raw, pkcs11, activity, options, path: name, sessions: Cell::new(0) };
+        Ok(Self {
+            api,
+            tokens: None,
+            library: None,
+            with_pin: Vec::new(),
+            refused_pins: RefusedPins::default(),
+            foreign,
+        })
+    }
+
+    pub(super) fn activity(&self) -> &Activity {
+        &self.api.activity
+    }
+
+    /// C_Finalize, which also ends sessions and logins. The library itself stays loaded: unloading crashes some modules.
+    pub(super) fn finalize(&mut self) {
+        if self.foreign {
+            return;
+        }
+        let pkcs11 = self.api.pkcs11.clone();
+        if let Err(error) = self.api.activity.call("C_Finalize", || pkcs11.finalize()) {
+            log::debug!("{}: {}", self.api.path, code(&error).unwrap_or_default());
+        }
+    }
+
+    /// Checks that the URI selects a token, and remembers its PIN source for the token's login.
+    pub(super) fn admit(&mut self, uri: &Uri) -> Result<(), KeyError> {
+        if uri.pin.is_some() {
+            self.with_pin.push(uri.clone());
+        }
+        self.matching(uri).map(|_| ())
+    }
+
+    /// Where a token's PIN comes from, according to the URI, else to another URI that selects the same token.
+    pub(super) fn pin_source(&self, uri: &Uri, place: usize) -> Option<SecretSource> {
+        let token = self.tokens.as_ref()?.get(place)?;
+        let selects = |other: &&Uri| other.token.selects_token(token.slot.id(), &token.identity);
+        uri.pin.clone().or_else(|| self.with_pin.iter().find(selects)?.pin.clone())
+    }
+
+    /// The tokens that the URI selects, as places in [`parts`](Self::parts); at least one. Enumerates the slots the first
+    /// time, and again after a token was lost.
+    pub(super) fn matching(&mut self, uri: &Uri) -> Result<Vec<usize>, KeyError> {
+        self.enumerate().map_err(|error| refused(&error, &format!("the PKCS#11 module {}", self.api.path)))?;
+        let selector = &uri.token;
+        if selector.asks_for_library() {
+            self.ask_library()?;
+        }
+        let library = self.library.clone().unwrap_or_default();
+        let (api, tokens) = self.parts();
+        let mut matching = Vec::new();
+        for (place, token) in tokens.iter_mut().enumerate() {
+            if !selector.selects_token(token.slot.id(), &token.identity) {
+                continue;
+            }
+            if selector.asks_for_slot() && !selector.selects_slot(&token.slot_texts(api)?) {
+                continue;
+            }
+            if selector.asks_for_library() && !selector.selects_library(&library) {
+                continue;
+            }
+            matching.push(place);
+        }
+        match matching.is_empty() {
+            true => Err(self.no_token(uri)),
+            false => Ok(matching),
+        }
+    }
+
+    /// The token with this identity, wherever it is plugged in now.
+    pub(super) fn token(&mut self, identity: &Identity) -> Result<usize, KeyError> {
+        let uri = identity.uri();
+        let matching = self.matching(&uri)?;
+        let (_, tokens) = self.parts();
+        let mut places = matching.into_iter();
+        places.find(|place| tokens.get(*place).is_some_and(|token| token.identity == *identity)).ok_or_else(|| {
+            KeyError::new(KeyErrorKind::Unreachable, format!("{} is not there any more", identity.name()))
+        })
+    }
+
+    /// The functions and the tokens, to be borrowed apart from each other.
+    pub(super) fn parts(&mut self) -> (&Api, &mut [Token]) {
+        (&self.api, self.tokens.as_deref_mut().unwrap_or_default())
+    }
+
+    /// One token, with what a login needs.
+    pub(super) fn token_at(&mut self, place: usize) -> Result<(&Api, &mut Token, &mut RefusedPins), KeyError> {
+        match self.tokens.as_mut().and_then(|tokens| tokens.get_mut(place)) {
+            Some(token) => Ok((&self.api, token, &mut self.refused_pins)),
+            None => Err(KeyError::new(KeyErrorKind::Unreachable, "the token is not there any more")),
+        }
+    }
+
+    /// Which of several tokens holds the key: the one whose certificate was found, for nobody logs in to several tokens to
+    /// look (draft-woodhouse-cert-best-practice §8.2).
+    pub(super) fn token_of_key(&mut self, uri: &Uri, wanted: &WantedKey) -> Result<usize, KeyError> {
+        let matching = self.matching(uri)?;
+        if let [only] = matching[..] {
+            return Ok(only);
+        }
+        let (_, tokens) = self.parts();
+        let id = wanted.certificate.as_ref().and_then(|certificate| certificate.id.as_deref());
+        let holds = |place: &usize| id.is_some_and(|id| tokens.get(*place).is_some_and(|token| token.has_shown(id)));
+        let holders: Vec<usize> = matching.iter().copied().filter(holds).collect();
+        if let [only] = holders[..] {
+            return Ok(only);
+        }
+        let references = matching.iter().filter_map(|place| tokens.get(*place)).map(|token| {
+            let of_token = token.identity.uri();
+            Uri { token: of_token.token, pin: None, ..uri.clone() }.to_string()
+        });
+        let references: Vec<_> = references.collect();
+        Err(KeyError::new(
+            KeyErrorKind::Ambiguous,
+            format!("wanted one token with the key, {uri} selects {}", references.len()),
+        )
+        .with_advice(Advice::ChooseOne { references }))
+    }
+
+    fn enumerate(&mut self) -> Result<(), Error> {
+        let lost = self.tokens.as_ref().is_some_and(|tokens| tokens.iter().any(|token| token.lost));
+        if self.tokens.is_some() && !lost {
+            return Ok(());
+        }
+        let old = self.tokens.take().unwrap_or_default();
+        self.tokens = Some(self.slots(old)?);
+        Ok(())
+    }
+
+    /// Asks each slot for its token. Sessions of tokens that were not lost are kept.
+    fn slots(&self, mut old: Vec<Token>) -> Result<Vec<Token>, Error> {
+        let api = &self.api;
+        let mut tokens = Vec::new();
+        for id in api.activity.call("C_GetSlotList", || api.raw.slots_with_token())? {
+            let info = match api.activity.call("C_GetTokenInfo", || api.raw.token_info(id)) {
+                Ok(info) => info,
+                // A reader with something unknown in it must not hide the other slots.
+                Err(error) => {
+                    log::debug!("slot {id}: {}", code(&error).unwrap_or_default());
+                    continue;
+                }
+            };
+            let (identity, flags) = info::read(&info);
+            if !flags.initialized() {
+                continue;
+            }
+            let slot = Slot::try_from(id)?;
+            let kept = old.iter().position(|token| !token.lost && token.slot == slot && token.identity == identity);
+            match kept {
+                Some(kept) => tokens.push(old.swap_remove(kept)),
+                None => tokens.push(Token::new(slot, identity, flags)),
+            }
+        }
+        Ok(tokens)
+    }
+
+    fn ask_library(&mut self) -> Result<(), KeyError> {
+        if self.library.is_some() {
+            return Ok(());
+        }
+        let api = &self.api;
+        let info = api
+            .activity
+            .call("C_GetInfo", || api.pkcs11.get_library_info())
+            .map_err(|error| refused(&error, &format!("the PKCS#11 module {}", api.path)))?;
+        self.library = Some(LibraryTexts {
+            description: info.library_description().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            version: (info.library_version().major(), info.library_version().minor()),
+        });
+        Ok(())
+    }
+
+    fn no_token(&self, uri: &Uri) -> KeyError {
+        let tokens = self.tokens.as_deref().unwrap_or_default();
+        let present: Vec<_> = tokens.iter().map(|token| token.identity.uri().to_string()).collect();
+        let present = if present.is_empty() { "no initialised token".to_owned() } else { present.join(", ") };
+        let error = KeyError::new(
+            KeyErrorKind::NotFound,
+            format!("wanted a token that matches {uri}, {} shows {present}", self.api.path),
+        );
+        error.with_advice(Advice::ListToken { module: self.api.path.clone() })
+    }
+}
+
+/// C_Initialize. True where the module had been started in this process before.
+fn start(pkcs11: &Pkcs11, activity: &Activity) -> Result<bool, Error> {
+    let initialize = |flags| activity.call("C_Initialize", || pkcs11.initialize(CInitializeArgs::new(flags)));
+    let outcome = match initialize(CInitializeFlags::OS_LOCKING_OK) {
+        // A module that cannot lock does not need to: it is called by one thread.
+        Err(Error::Pkcs11(RvError::CantLock, _)) => initialize(CInitializeFlags::empty()),
+        other => other,
+    };
+    match outcome {
+        Ok(()) => Ok(false),
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn unusable(error: &LoadError, module: &str) -> KeyError {
+    let unreachable = |message| KeyError::new(KeyErrorKind::Unreachable, message);
+    match error {
+        LoadError::Linker(error) => unreachable(format!("cannot load {module} as a PKCS#11 module: {error}")),
+        LoadError::NoModule => {
+            unreachable(format!("wanted a PKCS#11 module, {module} is a library without C_GetFunctionList"))
+        }
+        LoadError::Refused(error) => refused(error, &format!("the PKCS#11 module {module}")),
+    }
+}

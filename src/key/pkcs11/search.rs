@@ -1,0 +1,338 @@
+//! Which certificates and which private key a URI means (draft-woodhouse-cert-best-practice §8), on the module's thread.
+
+use std::sync::Arc;
+
+use cryptoki::object::{Attribute, KeyType, ObjectClass};
+use cryptoki_sys::{CK_ULONG, CKK_EC, CKK_RSA};
+
+use super::super::algorithm::KeyAlgorithm;
+use super::super::device::{CertificateOfKey, StoredCertificate, StoredKey, WantedKey};
+use super::super::error::{Advice, KeyError, KeyErrorKind};
+use super::super::public::PublicKey;
+use super::super::secret::Secret;
+use super::login;
+use super::module::{Api, Module};
+use super::object::{self, KeyObject};
+use super::sign::{KeyRecord, Signer};
+use super::token::Token;
+use super::uri::{ObjectType, Uri};
+
+/// The certificates that the URI selects, on every token that it selects. Logs in only where nothing is found and exactly
+/// one token matches, which then shows private certificates too.
+pub(super) fn certificates(module: &mut Module, uri: &Uri) -> Result<Vec<StoredCertificate>, KeyError> {
+    excluded(uri, ObjectType::Cert)?;
+    let template = object::template(ObjectClass::CERTIFICATE, uri);
+    let matching = module.matching(uri)?;
+    let found = certificates_on(module, &matching, &template, uri)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let [only] = matching[..] else {
+        return Err(nothing(module, &matching, "certificate", uri));
+    };
+    if log_in(module, only, uri)?.logged_in_now {
+        let found = certificates_on(module, &matching, &template, uri)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Err(nothing(module, &matching, "certificate", uri))
+}
+
+/// Certificates of this subject on the tokens that the URI selects.
+pub(super) fn issuers(module: &mut Module, uri: &Uri, subject: &[u8]) -> Result<Vec<StoredCertificate>, KeyError> {
+    let template = [Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Subject(subject.to_vec())];
+    let matching = module.matching(uri)?;
+    certificates_on(module, &matching, &template, uri)
+}
+
+fn certificates_on(
+    module: &mut Module,
+    places: &[usize],
+    template: &[Attribute],
+    uri: &Uri,
+) -> Result<Vec<StoredCertificate>, KeyError> {
+    let mut found = Vec::new();
+    for place in places {
+        let (api, token, _) = module.token_at(*place)?;
+        log::info!("searching {} for certificates", token.name());
+        let handles = object::find(api, token, template)?;
+        found.extend(object::certificates(api, token, &handles, uri)?);
+    }
+    Ok(found)
+}
+
+/// The private keys that the URI selects. Logs in where exactly one token matches.
+pub(super) fn keys(module: &mut Module, uri: &Uri) -> Result<Vec<StoredKey>, KeyError> {
+    excluded(uri, ObjectType::Private)?;
+    let matching = module.matching(uri)?;
+    if let [only] = matching[..] {
+        log_in(module, only, uri)?;
+    }
+    let template = object::template(ObjectClass::PRIVATE_KEY, uri);
+    let mut found = Vec::new();
+    for place in matching {
+        let (api, token, _) = module.token_at(place)?;
+        for key in candidates(api, token, &template)? {
+            found.push(StoredKey { reference: reference(token, &key, uri), public_key: key.public_key, id: key.id });
+        }
+    }
+    Ok(found)
+}
+
+/// A private key that was found.
+pub(super) struct FoundKey {
+    pub(super) record: KeyRecord,
+    pub(super) reference: String,
+    /// The PIN that the login used, where it may be used again for the context login.
+    pub(super) user_pin: Option<Arc<Secret>>,
+    /// The token asks for PINs itself.
+    pub(super) keypad: bool,
+}
+
+/// Finds the private key: one login, one search that returns both halves where the certificate's CKA_ID is known, else a
+/// search by what the URI says.
+pub(super) fn private_key(module: &mut Module, uri: &Uri, wanted: &WantedKey) -> Result<FoundKey, KeyError> {
+    if !wanted.inferred {
+        excluded(uri, ObjectType::Private)?;
+    }
+    let place = module.token_of_key(uri, wanted)?;
+    let login = log_in(module, place, uri)?;
+    let (api, token, _) = module.token_at(place)?;
+    log::info!("searching {} for the private key", token.name());
+
+    let certificate = wanted.certificate.as_ref();
+    let mut chosen = None;
+    if let Some((certificate, template)) =
+        certificate.and_then(|it| Some((it, pair_template(uri, it, wanted.inferred)?)))
+    {
+        let found = candidates(api, token, &template)?;
+        chosen = of_certificate(found, certificate).ok();
+    }
+    let key = match chosen {
+        Some(key) => key,
+        None => {
+            let found = candidates(api, token, &object::template(ObjectClass::PRIVATE_KEY, uri))?;
+            choose(api, token, found, uri, certificate)?
+        }
+    };
+    let reference = reference(token, &key, uri);
+    let signer = usable(&key, certificate).map_err(|error| error.context(&reference))?;
+    let keypad = token.flags(api)?.keypad();
+    let user_pin = login.pin.filter(|_| api.options.pkcs11.reuse_pin && key.always_authenticate);
+    let record = KeyRecord {
+        token: token.identity.clone(),
+        public_key: key.public_key.or_else(|| certificate.map(|certificate| certificate.public_key.clone())),
+        id: key.id,
+        label: key.label,
+        signer,
+        always_authenticate: key.always_authenticate,
+        handle: key.handle,
+        session: token.session_number(),
+        form: 0,
+    };
+    Ok(FoundKey { record, reference, user_pin, keypad })
+}
+
+/// Finds a key again whose session has ended: a token that was away may have come back with other handles. Costs nothing
+/// while the session lasts.
+pub(super) fn find_again(module: &mut Module, place: usize, record: &mut KeyRecord, uri: &Uri) -> Result<(), KeyError> {
+    let (_, token, _) = module.token_at(place)?;
+    if token.session_number() == record.session {
+        return Ok(());
+    }
+    log_in(module, place, uri)?;
+    let (api, token, _) = module.token_at(place)?;
+    let label = record.label.clone().filter(|_| record.id.is_none()).map(Attribute::Label);
+    let id = record.id.clone().map(Attribute::Id);
+    let template: Vec<_> = [Attribute::Class(ObjectClass::PRIVATE_KEY)].into_iter().chain(id).chain(label).collect();
+    let found = candidates(api, token, &template)?;
+    let wanted = record.public_key.clone().map(|public_key| CertificateOfKey { public_key, id: record.id.clone() });
+    let key = match wanted {
+        Some(wanted) => of_certificate(found, &wanted).ok(),
+        None => <[KeyObject; 1]>::try_from(found).ok().map(|[only]| only),
+    };
+    let key = key
+        .ok_or_else(|| KeyError::new(KeyErrorKind::NotFound, format!("{} came back without the key", token.name())))?;
+    record.handle = key.handle;
+    record.session = token.session_number();
+    Ok(())
+}
+
+/// Both halves of the certificate's key pair at once: they share CKA_ID and CKA_KEY_TYPE, which certificates do not have.
+/// `None` where the certificate has no CKA_ID, or the URI names another.
+fn pair_template(uri: &Uri, certificate: &CertificateOfKey, inferred: bool) -> Option<Vec<Attribute>> {
+    let id = certificate.id.clone().filter(|id| !id.is_empty())?;
+    let key_type = match certificate.public_key.algorithm() {
+        KeyAlgorithm::Rsa { .. } => KeyType::RSA,
+        KeyAlgorithm::Ec(_) => KeyType::EC,
+    };
+    if uri.id.as_ref().is_some_and(|wanted| *wanted != id) {
+        return None;
+    }
+    // An inferred key has the certificate's CKA_ID, and often another label.
+    let label = uri.object.clone().filter(|_| !inferred).map(Attribute::Label);
+    Some([Attribute::KeyType(key_type), Attribute::Id(id)].into_iter().chain(label).collect())
+}
+
+/// Private keys that fit the template, with the public halves that public objects of the same CKA_ID show.
+fn candidates(api: &Api, token: &mut Token, template: &[Attribute]) -> Result<Vec<KeyObject>, KeyError> {
+    let mut objects = Vec::new();
+    for handle in object::find(api, token, template)? {
+        objects.push(object::key(api, token, handle)?);
+    }
+    let (public, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(KeyObject::is_public);
+    let mut private: Vec<_> = others.into_iter().filter(KeyObject::is_private).collect();
+    for key in &mut private {
+        if key.public_key.is_some() || key.problem.is_some() {
+            continue;
+        }
+        let Some(id) = key.id.clone() else { continue };
+        key.public_key = match public.iter().find(|half| half.id.as_ref() == Some(&id)) {
+            Some(half) => half.public_key.clone(),
+            None => public_object(api, token, &id, key.key_type)?,
+        };
+    }
+    Ok(private)
+}
+
+/// The public half by a public object: four calls.
+fn public_object(
+    api: &Api,
+    token: &mut Token,
+    id: &[u8],
+    key_type: Option<CK_ULONG>,
+) -> Result<Option<PublicKey>, KeyError> {
+    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id.to_vec())];
+    for handle in object::find(api, token, &template)? {
+        let half = object::key(api, token, handle)?;
+        if half.key_type == key_type && half.public_key.is_some() {
+            return Ok(half.public_key);
+        }
+    }
+    Ok(None)
+}
+
+/// The certificate's key among these: by public key, and where the token shows none, by CKA_ID (law 1: no test signature).
+/// Gives the candidates back where none is.
+fn of_certificate(mut found: Vec<KeyObject>, certificate: &CertificateOfKey) -> Result<KeyObject, Vec<KeyObject>> {
+    let same = found.iter().position(|key| key.public_key.as_ref() == Some(&certificate.public_key));
+    if let Some(place) = same {
+        return Ok(found.swap_remove(place));
+    }
+    let key_type = match certificate.public_key.algorithm() {
+        KeyAlgorithm::Rsa { .. } => CKK_RSA,
+        KeyAlgorithm::Ec(_) => CKK_EC,
+    };
+    let id = certificate.id.as_ref().filter(|id| !id.is_empty());
+    let hidden: Vec<_> = (0..)
+        .zip(&found)
+        .filter(|(_, key)| key.public_key.is_none() && key.problem.is_none() && key.key_type == Some(key_type))
+        .filter(|(_, key)| id.is_none() || key.id.as_ref() == id)
+        .map(|(place, _)| place)
+        .collect();
+    match hidden[..] {
+        [only] => Ok(found.swap_remove(only)),
+        _ => Err(found),
+    }
+}
+
+fn choose(
+    api: &Api,
+    token: &mut Token,
+    mut found: Vec<KeyObject>,
+    uri: &Uri,
+    certificate: Option<&CertificateOfKey>,
+) -> Result<KeyObject, KeyError> {
+    let name = token.name();
+    if found.is_empty() {
+        let holds = object::inventory(api, token);
+        return Err(not_found(api, format!("no private key on {name} matches {uri}; it holds {holds}")));
+    }
+    let Some(certificate) = certificate else {
+        if found.len() == 1 {
+            return Ok(found.swap_remove(0));
+        }
+        let references: Vec<_> = found.iter().map(|key| reference(token, key, uri)).collect();
+        let message = format!("wanted one private key, {} on {name} match {uri}", references.len());
+        return Err(KeyError::new(KeyErrorKind::Ambiguous, message).with_advice(Advice::ChooseOne { references }));
+    };
+    of_certificate(found, certificate).map_err(|found| {
+        let found: Vec<_> = found.iter().map(|key| described(token, key, uri)).collect();
+        KeyError::new(
+            KeyErrorKind::Mismatch,
+            format!(
+                "the certificate certifies another {} key; found {}",
+                certificate.public_key.algorithm(),
+                found.join(", ")
+            ),
+        )
+    })
+}
+
+/// How the key signs, or why it cannot.
+fn usable(key: &KeyObject, certificate: Option<&CertificateOfKey>) -> Result<Signer, KeyError> {
+    let unsupported = |message: &str| KeyError::new(KeyErrorKind::Unsupported, message);
+    if let Some(problem) = &key.problem {
+        return Err(unsupported(&problem.to_string()));
+    }
+    if key.signs == Some(false) {
+        return Err(unsupported("wanted a key that may sign, its CKA_SIGN is false"));
+    }
+    let known = key.public_key.as_ref().or(certificate.map(|certificate| &certificate.public_key));
+    match (known.map(PublicKey::algorithm), key.key_type, key.curve) {
+        (Some(KeyAlgorithm::Rsa { .. }), _, _) | (None, Some(CKK_RSA), _) => Ok(Signer::Rsa),
+        (Some(KeyAlgorithm::Ec(curve)), _, _) | (None, Some(CKK_EC), Some(curve)) => Ok(Signer::Ec(curve)),
+        (None, Some(CKK_EC), None) => Err(unsupported("the token does not show the curve of this EC key")),
+        (None, Some(other), _) => Err(unsupported(&format!("wanted an RSA or EC key, found CKA_KEY_TYPE 0x{other:X}"))),
+        (None, None, _) => Err(unsupported("the token does not show what type of key this is")),
+    }
+}
+
+/// The outcome of a login.
+struct Login {
+    logged_in_now: bool,
+    pin: Option<Arc<Secret>>,
+}
+
+fn log_in(module: &mut Module, place: usize, uri: &Uri) -> Result<Login, KeyError> {
+    let source = module.pin_source(uri, place);
+    let (api, token, refused_pins) = module.token_at(place)?;
+    let before = token.logged_in;
+    let pin = login::log_in(api, token, refused_pins, source.as_ref())?;
+    Ok(Login { logged_in_now: token.logged_in && !before, pin })
+}
+
+/// A `type=` of another class than what is sought: the URI selects no such thing.
+fn excluded(uri: &Uri, sought: ObjectType) -> Result<(), KeyError> {
+    match uri.class {
+        Some(class) if class != sought => Err(KeyError::new(
+            KeyErrorKind::NotFound,
+            format!("wanted an object of type={}, {uri} selects only type={}", sought.name(), class.name()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn nothing(module: &mut Module, places: &[usize], what: &str, uri: &Uri) -> KeyError {
+    let mut holds = Vec::new();
+    for place in places {
+        if let Ok((api, token, _)) = module.token_at(*place) {
+            holds.push(format!("{} holds {}", token.name(), object::inventory(api, token)));
+        }
+    }
+    not_found(&module.api, format!("no {what} matches {uri}; {}", holds.join("; ")))
+}
+
+fn not_found(api: &Api, message: String) -> KeyError {
+    KeyError::new(KeyErrorKind::NotFound, message).with_advice(Advice::ListToken { module: api.path.clone() })
+}
+
+fn reference(token: &Token, key: &KeyObject, uri: &Uri) -> String {
+    object::reference(token, key.id.as_deref(), key.label.as_deref(), ObjectType::Private, uri)
+}
+
+fn described(token: &Token, key: &KeyObject, uri: &Uri) -> String {
+    let algorithm = key.public_key.as_ref().map_or_else(|| "unknown".to_owned(), |key| key.algorithm().to_string());
+    format!("{} ({algorithm})", reference(token, key, uri))
+}

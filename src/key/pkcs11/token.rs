@@ -1,0 +1,177 @@
+//! A token in its slot: the one session on it, what was already read from it, and whether it is still there.
+
+use std::time::{Duration, Instant};
+
+use cryptoki::error::Error;
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+
+use super::super::device::StoredCertificate;
+use super::super::error::KeyError;
+use super::error::{is_loss, refused};
+use super::info::{self, Flags, Identity, SlotTexts};
+use super::module::Api;
+
+/// For how long the token's flags count as read before a try.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// A token and the state of this process on it.
+pub(super) struct Token {
+    pub(super) slot: Slot,
+    pub(super) identity: Identity,
+    flags: Flags,
+    /// `None` where the flags are known to be outdated.
+    flags_read: Option<Instant>,
+    slot_texts: Option<SlotTexts>,
+    session: Option<Session>,
+    session_number: u64,
+    pub(super) logged_in: bool,
+    /// The token, its session or its objects are not what they were: everything known of it is to be forgotten.
+    pub(super) lost: bool,
+    /// Certificates that were read in this session, so that they are not read again.
+    certificates: Vec<(ObjectHandle, StoredCertificate)>,
+}
+
+impl Token {
+    pub(super) fn new(slot: Slot, identity: Identity, flags: Flags) -> Self {
+        Self {
+            slot,
+            identity,
+            flags,
+            flags_read: Some(Instant::now()),
+            slot_texts: None,
+            session: None,
+            session_number: 0,
+            logged_in: false,
+            lost: false,
+            certificates: Vec::new(),
+        }
+    }
+
+    /// The token in words.
+    pub(super) fn name(&self) -> String {
+        self.identity.name()
+    }
+
+    /// Makes a call that concerns this token, and notes when the token turns out to be lost.
+    pub(super) fn call<T>(
+        &mut self,
+        api: &Api,
+        name: &'static str,
+        call: impl FnOnce(&Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.open(api)?;
+        let Some(session) = &self.session else { return Err(Error::InvalidValue) };
+        let outcome = api.activity.call(name, || call(session));
+        self.lost |= outcome.as_ref().is_err_and(is_loss);
+        outcome
+    }
+
+    /// The session, opened where it is not.
+    pub(super) fn session(&mut self, api: &Api) -> Result<&Session, Error> {
+        self.open(api)?;
+        self.session.as_ref().ok_or(Error::InvalidValue)
+    }
+
+    /// Words for a failed call on this token.
+    pub(super) fn refused(&self, error: &Error) -> KeyError {
+        refused(error, &self.name())
+    }
+
+    fn open(&mut self, api: &Api) -> Result<(), Error> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        api.activity.about(&self.name());
+        let slot = self.slot;
+        let read_only = api.activity.call("C_OpenSession", || api.pkcs11.open_ro_session_no_drop(slot));
+        // Some modules know no read-only sessions (AWS CloudHSM's SDK 5): one more try.
+        let session = read_only.or_else(|error| match is_loss(&error) {
+            true => Err(error),
+            false => {
+                log::debug!("no read-only session on {}, trying a read-write one", self.identity.name());
+                let read_write = || api.pkcs11.open_rw_session_no_drop(slot);
+                api.activity.call("C_OpenSession", read_write).map_err(|_| error)
+            }
+        });
+        self.lost |= session.as_ref().is_err_and(is_loss);
+        self.session = Some(session?);
+        self.session_number = api.sessions.get() + 1;
+        api.sessions.set(self.session_number);
+        Ok(())
+    }
+
+    /// Ends the session, and with it whatever operation is under way and the login.
+    pub(super) fn close(&mut self, api: &Api) {
+        self.logged_in = false;
+        self.certificates.clear();
+        if let Some(session) = self.session.take() {
+            let closed = api.activity.call("C_CloseSession", || session.close());
+            self.lost |= closed.is_err();
+        }
+    }
+
+    /// Number of the open session, 0 where there is none: handles are good in the session they were found in.
+    pub(super) fn session_number(&self) -> u64 {
+        if self.session.is_some() && !self.lost { self.session_number } else { 0 }
+    }
+
+    /// The user is logged in: warnings about earlier tries are over.
+    pub(super) fn set_logged_in(&mut self) {
+        self.logged_in = true;
+        if self.flags.warning().is_some() {
+            self.flags_read = None;
+        }
+    }
+
+    /// The flags, asked anew where they are not fresh.
+    pub(super) fn flags(&mut self, api: &Api) -> Result<Flags, KeyError> {
+        if self.flags_read.is_none_or(|read| read.elapsed() > FRESH) {
+            return self.ask_flags(api);
+        }
+        Ok(self.flags)
+    }
+
+    /// The flags as they are now: one C_GetTokenInfo.
+    pub(super) fn ask_flags(&mut self, api: &Api) -> Result<Flags, KeyError> {
+        let slot = self.slot.id();
+        let info = api.activity.call("C_GetTokenInfo", || {
+            cryptoki_sys::CK_SLOT_ID::try_from(slot).map_err(Error::from).and_then(|slot| api.raw.token_info(slot))
+        });
+        self.lost |= info.as_ref().is_err_and(is_loss);
+        let (_, flags) = info::read(&info.map_err(|error| self.refused(&error))?);
+        self.flags = flags;
+        self.flags_read = Some(Instant::now());
+        Ok(flags)
+    }
+
+    /// What C_GetSlotInfo tells, asked once.
+    pub(super) fn slot_texts(&mut self, api: &Api) -> Result<SlotTexts, KeyError> {
+        if let Some(texts) = &self.slot_texts {
+            return Ok(texts.clone());
+        }
+        let slot = self.slot;
+        let info = api.activity.call("C_GetSlotInfo", || api.pkcs11.get_slot_info(slot));
+        let info = info.map_err(|error| self.refused(&error))?;
+        let texts = SlotTexts {
+            description: info.slot_description().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+        };
+        self.slot_texts = Some(texts.clone());
+        Ok(texts)
+    }
+
+    pub(super) fn remembered(&self, handle: ObjectHandle) -> Option<&StoredCertificate> {
+        self.certificates.iter().find(|(known, _)| *known == handle).map(|(_, certificate)| certificate)
+    }
+
+    pub(super) fn remember(&mut self, handle: ObjectHandle, certificate: StoredCertificate) {
+        self.certificates.push((handle, certificate));
+    }
+
+    /// Whether a certificate with this CKA_ID was found here.
+    pub(super) fn has_shown(&self, id: &[u8]) -> bool {
+        self.certificates.iter().any(|(_, certificate)| certificate.id.as_deref() == Some(id))
+    }
+}
