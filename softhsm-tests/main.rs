@@ -4,6 +4,7 @@
 mod support;
 
 mod fault_module_works;
+mod pkcs11_backend;
 mod support_works;
 mod sigv4x509;
 mod sandbox;

@@ -5,6 +5,7 @@
 //! - `key.rs`: kinds of keys, key files in every format, and the signatures of a CA;
 //! - `der.rs`: the few DER forms of which certificates are made;
 //! - `pki.rs`: a CA whose certificates may have any fault;
+//! - `own_process.rs`: scenarios within the library that need a process of their own;
 //! - `softhsm.rs`: SoftHSM tokens made with other people's tools;
 //! - `fault.rs`: the faults that SoftHSM cannot have, by the module in `softhsm-tests/fault-module`;
 //! - `spy.rs`: the PKCS#11 calls of a program, as pkcs11-spy saw them.
@@ -14,6 +15,7 @@ pub mod command;
 mod der;
 pub mod fault;
 pub mod key;
+pub mod own_process;
 pub mod pki;
 pub mod softhsm;
 pub mod spy;
