@@ -22,6 +22,9 @@ const MAX_VISITS: usize = 5000;
 /// Most candidates that are kept, whoever gives them.
 const MAX_CANDIDATES: usize = 5000;
 
+/// Gives certificates whose subject is this DER `Name`.
+pub type Lookup<'a, E> = dyn FnMut(&[u8]) -> Result<Vec<Certificate>, E> + 'a;
+
 /// The issuers of a leaf.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
@@ -44,7 +47,7 @@ impl Chain {
     pub fn build<E: From<CertificateError>>(
         leaf: &Certificate,
         candidates: Vec<Certificate>,
-        issuers: &mut dyn FnMut(&[u8]) -> Result<Vec<Certificate>, E>,
+        issuers: &mut Lookup<'_, E>,
     ) -> Result<Self, E> {
         let mut search = Search {
             pool: vec![leaf.clone()],
@@ -78,7 +81,7 @@ struct Search<'a, E> {
     pool: Vec<Certificate>,
     links: HashMap<usize, Vec<usize>>,
     self_signed: HashMap<usize, bool>,
-    more: &'a mut dyn FnMut(&[u8]) -> Result<Vec<Certificate>, E>,
+    more: &'a mut Lookup<'a, E>,
     /// Names that `more` was asked for.
     asked: Vec<Vec<u8>>,
     verifications: usize,

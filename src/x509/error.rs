@@ -18,8 +18,6 @@ pub enum CertificateErrorKind {
     Missing,
     /// The certificate does not parse: get it again.
     Malformed,
-    /// Several certificates match, or none of those that do belongs to the key: name one.
-    Choice,
     /// Roles Anywhere refuses such a certificate: have another one issued.
     Requirement,
     /// The chain is longer than Roles Anywhere takes.

@@ -12,9 +12,9 @@ mod signature;
 pub(crate) mod test_pki;
 
 pub use certificate::Certificate;
-pub use chain::{Chain, MAX_CHAIN};
+pub use chain::{Chain, Lookup, MAX_CHAIN};
 pub use error::{CertificateError, CertificateErrorKind};
 pub use name::Name;
-pub use pem::{CertificateFile, read_intermediates};
+pub use pem::{CertificateFile, read_certificates, read_intermediates};
 pub use serial::SerialNumber;
 pub use signature::{SignatureAlgorithm, SignatureHash, Verification};

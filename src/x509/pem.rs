@@ -16,12 +16,12 @@ pub struct CertificateFile {
     pub others: Vec<Certificate>,
 }
 
-impl CertificateFile {
-    /// Reads the file.
-    pub fn read(path: &Path) -> Result<Self, CertificateError> {
-        Self::from_octets(path, &files::read(path)?.octets)
-    }
+/// Reads a certificate file: the leaf first, then whatever else.
+pub fn read_certificates(path: &Path) -> Result<CertificateFile, CertificateError> {
+    CertificateFile::from_octets(path, &files::read(path)?.octets)
+}
 
+impl CertificateFile {
     /// From the file's content; `path` is what messages call it.
     pub fn from_octets(path: &Path, octets: &[u8]) -> Result<Self, CertificateError> {
         let blocks = blocks(path, octets)?;
@@ -131,7 +131,7 @@ mod tests {
         let path = pki.path("combined.pem");
         let text = [pki.key_pem(&leaf).as_str(), "a remark\n", &leaf.pem(), &ca.certificate.pem()].concat();
         fs::write(&path, text.replace('\n', "\r\n")).unwrap();
-        let file = CertificateFile::read(&path).unwrap();
+        let file = read_certificates(&path).unwrap();
         assert_eq!(file.leaf.subject().to_string(), "CN=host");
         assert_eq!(file.others, [ca.certificate.read()]);
     }
@@ -145,7 +145,7 @@ mod tests {
         let error = read_intermediates(&path).unwrap_err();
         assert_eq!(error.kind(), CertificateErrorKind::Format);
         assert!(error.to_string().contains("found a PRIVATE KEY block at line"), "{error}");
-        assert_eq!(CertificateFile::read(&path).unwrap().others, []);
+        assert_eq!(read_certificates(&path).unwrap().others, []);
     }
 
     #[test]
@@ -166,14 +166,14 @@ mod tests {
         let leaf = pki.root("Root").leaf("host");
         let converted = |command: &str| {
             pki.run(command, &[("LEAF", &leaf.path), ("KEY", &leaf.key), ("OUT", &pki.path("other"))]);
-            let error = CertificateFile::read(&pki.path("other")).unwrap_err();
+            let error = read_certificates(&pki.path("other")).unwrap_err();
             assert_eq!(error.kind(), CertificateErrorKind::Format, "{command}: {error}");
             let Some(Advice::Convert { command }) = error.advice() else { panic!("{command}: {error}") };
             // The advice is worth something only if it works.
             let command = command.replace("pkcs12 ", "pkcs12 -passin pass: ");
             pki.run(&command, &[]);
             let made = command.split(' ').rev().find(|word| word.ends_with(".pem")).unwrap().to_owned();
-            assert_eq!(CertificateFile::read(Path::new(&made)).unwrap().leaf, leaf.read(), "{command}");
+            assert_eq!(read_certificates(Path::new(&made)).unwrap().leaf, leaf.read(), "{command}");
             error.to_string()
         };
         assert!(converted("openssl x509 -in $LEAF -outform DER -out $OUT").ends_with("a certificate in DER"));
@@ -192,7 +192,7 @@ mod tests {
     fn a_file_without_a_certificate_says_what_it_has() {
         let pki = Pki::new();
         let leaf = pki.root("Root").leaf("host");
-        let error = CertificateFile::read(&leaf.key).unwrap_err();
+        let error = read_certificates(&leaf.key).unwrap_err();
         assert_eq!(error.kind(), CertificateErrorKind::Missing);
         assert!(error.to_string().ends_with("found only PRIVATE KEY"), "{error}");
     }
@@ -202,7 +202,7 @@ mod tests {
         let pki = Pki::new();
         let path = pki.path("damaged.pem");
         fs::write(&path, "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n").unwrap();
-        let error = CertificateFile::read(&path).unwrap_err();
+        let error = read_certificates(&path).unwrap_err();
         assert_eq!(error.kind(), CertificateErrorKind::Malformed);
         assert!(error.to_string().contains("damaged.pem line 1: wanted an X.509 certificate"), "{error}");
     }

@@ -215,7 +215,7 @@ mod tests {
         let files: [(&str, &std::path::Path); 3] = [("KEY", &key), ("OUT", &out), ("CSR", &pki.path("csr"))];
         pki.run("openssl req -new -key $KEY -subj /CN=old -out $CSR", &files);
         pki.run("openssl x509 -req -in $CSR -signkey $KEY -out $OUT", &files);
-        let certificate = super::super::pem::CertificateFile::read(&out).unwrap().leaf;
+        let certificate = super::super::pem::read_certificates(&out).unwrap().leaf;
         let found: Vec<_> = violations(&certificate, now()).iter().map(Violation::to_string).collect();
         assert_eq!(found[0], "wanted X.509 version 3, found version 1");
     }
