@@ -1,7 +1,34 @@
-//! Joins key, leaf and chain by public key: the only place where they meet.
+//! Joins key, leaf and chain by public key: the only place where they meet. Knows no backend by name: what a device is asked
+//! goes through its traits.
 
-use crate::key::SigningKey;
-use crate::x509::Certificate;
+mod choose;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::files::{self, FileError};
+use crate::key::pkcs11::Uri;
+use crate::key::{
+    CertificateOfKey, CertificateReference, Device, Devices, KeyError, KeyErrorKind, KeyReference, PublicKey,
+    SigningKey, StoredKey, WantedKey,
+};
+use crate::x509::{
+    Certificate, CertificateError, CertificateErrorKind, CertificateFile, Chain, read_intermediates, requirements,
+};
+
+/// What a person names: at least a key or a certificate.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityReference {
+    /// The private key. Without one, the certificate's reference names it too: a PEM file that holds both, or a URI. The same
+    /// URI for both means the same.
+    pub key: Option<KeyReference>,
+    /// The certificate, with further ones in the same file.
+    pub certificate: Option<CertificateReference>,
+    /// A PEM file of certificates between leaf and root.
+    pub intermediates: Option<PathBuf>,
+}
 
 /// Who this workload is: a key, the certificate of that key, and the issuers on the way to the trust anchor.
 pub struct Identity {
@@ -12,3 +39,219 @@ pub struct Identity {
     /// The leaf's issuer, then its issuer and so on; neither leaf nor root.
     pub chain: Vec<Certificate>,
 }
+
+/// Why there is no identity.
+#[derive(Debug)]
+pub enum IdentityError {
+    /// The key, its device, or which of several is meant.
+    Key(KeyError),
+    /// The certificate or its chain.
+    Certificate(CertificateError),
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(error) => error.fmt(f),
+            Self::Certificate(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Key(error) => error.source(),
+            Self::Certificate(error) => error.source(),
+        }
+    }
+}
+
+impl From<KeyError> for IdentityError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<CertificateError> for IdentityError {
+    fn from(error: CertificateError) -> Self {
+        Self::Certificate(error)
+    }
+}
+
+impl From<FileError> for IdentityError {
+    fn from(error: FileError) -> Self {
+        Self::Certificate(error.into())
+    }
+}
+
+impl Identity {
+    /// Opens the key after everything that can be checked without it: so no PIN is asked for, and no try is spent, where the
+    /// certificate cannot be used. With `preflight` the leaf must meet the requirements of Roles Anywhere at `now`.
+    ///
+    /// A token costs one search for certificates, one more for each issuer that was found nowhere else, and the search for
+    /// the key with its login. Nothing is signed.
+    pub fn open(
+        devices: &mut Devices,
+        wanted: &IdentityReference,
+        preflight: bool,
+        now: Timestamp,
+    ) -> Result<Self, IdentityError> {
+        let mut found = Found::find(devices, wanted)?;
+        log::info!(
+            "certificate {}, serial {}, valid until {}",
+            found.leaf.subject(),
+            found.leaf.serial_hex(),
+            found.leaf.not_after()
+        );
+        if preflight {
+            requirements::check(&found.leaf, now)?;
+        }
+        let chain = found.chain(wanted)?;
+        tell_about(&chain, preflight.then_some(now));
+        let key = found.open_key()?;
+        Ok(Self { key, leaf: found.leaf, chain: chain.certificates })
+    }
+}
+
+/// Opens the key alone. A certificate that is named beside it must be the key's; nothing else is demanded of it.
+pub fn open_key(devices: &mut Devices, wanted: &IdentityReference) -> Result<Box<dyn SigningKey>, IdentityError> {
+    match (&wanted.key, &wanted.certificate) {
+        (Some(key), None) => Ok(devices.open(key)?.open_key(&WantedKey::default())?),
+        _ => Found::find(devices, wanted)?.open_key(),
+    }
+}
+
+/// A leaf, and the devices that hold its key and its issuers.
+struct Found {
+    leaf: Certificate,
+    /// CKA_ID of the leaf, where it came from a token.
+    id: Option<Vec<u8>>,
+    /// What stands beside the leaf.
+    others: Vec<Certificate>,
+    /// The token that the leaf came from.
+    token: Option<Box<dyn Device>>,
+    /// What holds the key, where that is not the token.
+    holder: Option<Box<dyn Device>>,
+}
+
+impl Found {
+    fn find(devices: &mut Devices, wanted: &IdentityReference) -> Result<Self, IdentityError> {
+        match &wanted.certificate {
+            Some(CertificateReference::Pkcs11(uri)) => Self::on_token(devices, uri, wanted.key.as_ref()),
+            Some(CertificateReference::File(path)) => {
+                let content = files::read(path)?;
+                let CertificateFile { leaf, others } = CertificateFile::from_octets(path, &content.octets)?;
+                let holder = match &wanted.key {
+                    Some(key) => devices.open(key)?,
+                    None => devices.open_content(path, &content)?,
+                };
+                Ok(Self { leaf, id: None, others, token: None, holder: Some(holder) })
+            }
+            None => Err(CertificateError::new(
+                CertificateErrorKind::Missing,
+                match &wanted.key {
+                    Some(key) => format!("wanted the certificate of the key {key}, found none named"),
+                    None => "wanted a certificate and its key, found neither named".to_owned(),
+                },
+            )
+            .into()),
+        }
+    }
+
+    fn on_token(devices: &mut Devices, uri: &Uri, key: Option<&KeyReference>) -> Result<Self, IdentityError> {
+        // One URI for both opens one device. What it says of the type can be true of one of them only.
+        let own = key.filter(|key| key.to_string() != uri.to_string());
+        let uri = if own.is_some() { uri.clone() } else { uri.clone().without_type() };
+        let token = devices.open_token(&uri)?;
+        let stored = match token.listing() {
+            Some(listing) => listing.certificates()?,
+            None => Vec::new(),
+        };
+        let mut holder = None;
+        let chosen = choose::leaf(stored, &uri, || {
+            holder = own.map(|key| devices.open(key)).transpose()?;
+            keys(holder.as_ref().unwrap_or(&token).as_ref())
+        })?;
+        if holder.is_none() {
+            holder = own.map(|key| devices.open(key)).transpose()?;
+        }
+        Ok(Self { leaf: chosen.leaf, id: chosen.id, others: chosen.others, token: Some(token), holder })
+    }
+
+    fn chain(&mut self, wanted: &IdentityReference) -> Result<Chain, IdentityError> {
+        let mut candidates = std::mem::take(&mut self.others);
+        if let Some(path) = &wanted.intermediates {
+            candidates.extend(read_intermediates(path)?);
+        }
+        let device = self.token.as_ref().or(self.holder.as_ref());
+        let listing = device.and_then(|device| device.listing());
+        Chain::build(&self.leaf, candidates, &mut |subject| {
+            let stored = match listing {
+                Some(listing) => listing.issuers(subject)?,
+                None => Vec::new(),
+            };
+            Ok::<_, IdentityError>(choose::read(stored).0.into_iter().map(|(certificate, _)| certificate).collect())
+        })
+    }
+
+    fn open_key(&self) -> Result<Box<dyn SigningKey>, IdentityError> {
+        let certified = self.certified()?;
+        let certificate = CertificateOfKey { public_key: certified.clone(), id: self.id.clone() };
+        let wanted = WantedKey { certificate: Some(certificate), inferred: self.holder.is_none() };
+        let Some(device) = self.holder.as_ref().or(self.token.as_ref()) else {
+            return Err(KeyError::new(KeyErrorKind::NotFound, "wanted a device that holds the key, found none").into());
+        };
+        let key = device.open_key(&wanted)?;
+        if let Some(public_key) = key.public_key() {
+            certified.require(public_key, key.reference())?;
+        }
+        Ok(key)
+    }
+
+    fn certified(&self) -> Result<PublicKey, KeyError> {
+        self.leaf
+            .public_key()
+            .map_err(|error| error.context(format_args!("the key of the certificate {}", self.leaf.subject())))
+    }
+}
+
+/// The keys of a device; one that cannot list holds a single one.
+fn keys(device: &dyn Device) -> Result<Vec<StoredKey>, KeyError> {
+    match device.listing() {
+        Some(listing) => listing.keys(),
+        None => {
+            let key = device.open_key(&WantedKey::default())?;
+            let (public_key, reference) = (key.public_key().cloned(), key.reference().to_owned());
+            Ok(vec![StoredKey { public_key, id: None, reference }])
+        }
+    }
+}
+
+/// Says what is sent and what is not; warns of what AWS may refuse in it.
+fn tell_about(chain: &Chain, checked_at: Option<Timestamp>) {
+    log::info!("chain: sending {}", names(&chain.certificates).unwrap_or("no certificate but the leaf".to_owned()));
+    if let Some(root) = &chain.root {
+        log::info!("chain: it ends in the root {}, which is not sent", root.subject());
+    }
+    if let Some(missing) = &chain.missing {
+        log::info!("chain: it ends before {missing}, of which no certificate was found");
+    }
+    if let Some(left_out) = names(&chain.left_out) {
+        log::info!("chain: left out, because it is not on the path: {left_out}");
+    }
+    let Some(now) = checked_at else { return };
+    for certificate in &chain.certificates {
+        for violation in requirements::issuer_violations(certificate, now) {
+            log::warn!("AWS may refuse the intermediate certificate {}: {violation}", certificate.subject());
+        }
+    }
+}
+
+fn names(certificates: &[Certificate]) -> Option<String> {
+    let names: Vec<_> = certificates.iter().map(|certificate| format!("'{}'", certificate.subject())).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

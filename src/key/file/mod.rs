@@ -18,12 +18,8 @@ pub enum KeyFile {
 }
 
 impl KeyFile {
-    /// Reads the file. The first private key in it counts; certificates and parameters beside it are passed over.
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
-        Self::from_content(path, &files::read(path)?)
-    }
-
-    /// From the file's content; `path` is what messages and references call it.
+    /// From the file's content; `path` is what messages and references call it. The first private key in it counts;
+    /// certificates and parameters beside it are passed over.
     pub fn from_content(path: &Path, content: &FileContent) -> Result<Self, KeyError> {
         let blocks = files::blocks(&content.octets).map_err(|error| damaged(path, &error))?;
         let Some(block) = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) else {

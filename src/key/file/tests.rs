@@ -24,15 +24,19 @@ fn generate(pki: &Pki, algorithm: &str) -> PathBuf {
     pki.new_key(&format!("openssl genpkey -algorithm {algorithm} -out $OUT"))
 }
 
+fn read(path: &Path) -> Result<KeyFile, KeyError> {
+    KeyFile::from_content(path, &files::read(path)?)
+}
+
 fn software(path: &Path) -> SoftwareKey {
-    match KeyFile::read(path).unwrap() {
+    match read(path).unwrap() {
         KeyFile::Software(key) => key,
         KeyFile::Tss2(_) => panic!("a TPM key"),
     }
 }
 
 fn refusal(path: &Path) -> KeyError {
-    KeyFile::read(path).err().unwrap()
+    read(path).err().unwrap()
 }
 
 /// Verifies with openssl, which shares no code with the signer.
@@ -158,7 +162,7 @@ fn a_tpm_key_is_handed_on_as_it_is() {
     let path = pki.path("tpm.pem");
     let block = "-----BEGIN TSS2 PRIVATE KEY-----\nAQID\n-----END TSS2 PRIVATE KEY-----\n";
     fs::write(&path, format!("a remark\n{block}")).unwrap();
-    let Ok(KeyFile::Tss2(pem)) = KeyFile::read(&path) else { panic!("not a TPM key") };
+    let Ok(KeyFile::Tss2(pem)) = read(&path) else { panic!("not a TPM key") };
     assert_eq!(pem, block.as_bytes());
 }
 
