@@ -5,6 +5,7 @@ mod support;
 
 mod fault_module_works;
 mod pkcs11_backend;
+mod key_file;
 mod support_works;
 mod sigv4x509;
 mod sandbox;

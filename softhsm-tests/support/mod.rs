@@ -1,6 +1,7 @@
 //! What the tests stand on: real tokens, real keys and certificates, and the program as a person runs it.
 //!
 //! - `command.rs`: runs a program in a clean environment with a hard time limit, and judges what came out;
+//! - `conformance.rs`: what every backend must do alike;
 //! - `terminal.rs`: the same on a pseudo-terminal, for prompts;
 //! - `key.rs`: kinds of keys, key files in every format, and the signatures of a CA;
 //! - `der.rs`: the few DER forms of which certificates are made;
@@ -12,6 +13,7 @@
 #![allow(dead_code, reason = "it is a tool box: a tool stays while no test needs it")]
 
 pub mod command;
+pub mod conformance;
 mod der;
 pub mod fault;
 pub mod key;
