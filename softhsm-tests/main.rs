@@ -4,9 +4,9 @@
 mod support;
 
 mod fault_module_works;
-mod pkcs11_backend;
+mod identity;
 mod key_file;
-mod support_works;
-mod sigv4x509;
+mod pkcs11_backend;
 mod sandbox;
-mod support;
+mod sigv4x509;
+mod support_works;

@@ -9,6 +9,7 @@
 //! - `own_process.rs`: scenarios within the library that need a process of their own;
 //! - `softhsm.rs`: SoftHSM tokens made with other people's tools;
 //! - `fault.rs`: the faults that SoftHSM cannot have, by the module in `softhsm-tests/fault-module`;
+//! - `sandbox.rs`: the service that verifies, as a process of its own;
 //! - `spy.rs`: the PKCS#11 calls of a program, as pkcs11-spy saw them.
 #![allow(dead_code, reason = "it is a tool box: a tool stays while no test needs it")]
 
@@ -19,6 +20,7 @@ pub mod fault;
 pub mod key;
 pub mod own_process;
 pub mod pki;
+pub mod sandbox;
 pub mod softhsm;
 pub mod spy;
 pub mod terminal;
@@ -68,6 +70,3 @@ fn find_file(what: &str, package: &str, candidates: &[&str]) -> PathBuf {
         panic!("{what} of the package {package} is in none of {candidates:?}; scripts/setup installs it")
     })
 }
-//! What the tests stand on.
-
-pub mod sandbox;

@@ -43,9 +43,21 @@ impl Failure {
         self
     }
 
+    /// Says which flag brought the value that failed.
+    #[must_use]
+    pub fn in_flag(mut self, flag: &str) -> Self {
+        self.message = format!("{flag}: {}", self.message);
+        self
+    }
+
     /// stdout cannot be written.
     pub fn output(error: std::io::Error) -> Self {
         Self::new(FailureKind::Other, format!("cannot write to stdout: {error}"))
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
     }
 
     /// Prints the failure to stderr and gives its exit code.
@@ -57,5 +69,13 @@ impl Failure {
         // Nothing is left to be done where even stderr is closed.
         let _ = std::io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.kind as u8)
+    }
+}
+
+/// Prints a failure, if there is one, and gives the exit code.
+pub fn conclude(outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
     }
 }

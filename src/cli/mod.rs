@@ -1,17 +1,29 @@
 //! The command line: the clap tree, and one small file per command. Protocol details are elsewhere.
 
+mod credential_process;
 mod failure;
+mod identity_args;
+mod log;
+mod read_certificate_data;
 mod sandbox;
+mod session_args;
+mod sign_string;
+mod terminal;
+mod usage;
+mod values;
 mod version;
+mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use failure::conclude;
 pub use failure::{Failure, FailureKind};
 
+/// AWS credentials from private keys that never leave the hardware
 #[derive(Parser)]
-#[command(name = "keyanchor", version, about, args_override_self = true, disable_help_subcommand = true)]
+#[command(name = "keyanchor", version, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -19,20 +31,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 // One is made per process.
-#[allow(clippy::large_enum_variant)]
 enum Command {
-    Sandbox(sandbox::Args),
+    CredentialProcess(Box<credential_process::Args>),
+    SignString(Box<sign_string::Args>),
+    ReadCertificateData(Box<read_certificate_data::Args>),
+    Sandbox(Box<sandbox::Args>),
     Version(version::Args),
 }
 
 /// Parses the arguments, runs the command, prints a failure. The exit code says what kind it was.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Sandbox(args) => sandbox::run(args),
-        Command::Version(args) => version::run(args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    let parsed = values::with_switches(Cli::command()).try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
+    match parsed {
+        Ok(cli) => run(cli.command),
+        Err(error) => conclude(usage::explain(&error)),
+    }
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
+        Command::CredentialProcess(args) => credential_process::run(&args),
+        Command::SignString(args) => sign_string::run(&args),
+        Command::ReadCertificateData(args) => read_certificate_data::run(&args),
+        Command::Sandbox(args) => conclude(sandbox::run(*args)),
+        Command::Version(args) => conclude(version::run(args)),
     }
 }

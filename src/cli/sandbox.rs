@@ -8,20 +8,43 @@ use std::time::Duration;
 use super::{Failure, FailureKind};
 use crate::sandbox::{self, Announcement, Fault, Options, SandboxError};
 
+const LONG_ABOUT: &str = "\
+Run a local Roles Anywhere service that verifies requests
+
+Serves CreateSession and STS GetCallerIdentity over TLS until SIGINT or SIGTERM. Every request is verified as AWS documents:
+signature, signed headers, serial number, scope, clock, chain, certificate rules, parameters. A refusal is as terse as AWS's;
+the precise reason is in the log on stderr, one line per request. What is vended is worth nothing and says so.
+
+When it listens, it prints where, and where the certificate of its TLS authority is (made anew at each start):
+
+    endpoint: https://127.0.0.1:PORT
+    ca: /tmp/keyanchor-sandbox-…/ca.pem
+
+Give these to a client as --endpoint (or AWS_ENDPOINT_URL) and AWS_CA_BUNDLE.";
+
+const FAULTS: &str = "\
+Go wrong on purpose, the first COUNT times or always; repeatable, one after the other
+
+Requests are verified and logged all the same. KIND is one of
+
+    400…599         an error of this status, in AWS's form
+    html-403        a 403 with a page of HTML
+    redirect        a 302 to another host
+    redirect-307    a 307 to another host
+    malformed       a 201 whose JSON ends too early
+    empty           a 201 without credentials
+    missing-fields  a 201 with an access key id alone
+    truncated       a 201 that breaks off
+    endless         a 201 that does not end
+    close           the connection is closed without an answer
+    hang            no answer comes
+    hang-tls        the TLS handshake is not answered
+    close-tls       the connection is closed right after the TLS handshake
+    clock:SECONDS   the service's clock and Date header are off (+600, -600)";
+
 /// Run a local Roles Anywhere service that verifies requests
-///
-/// Serves CreateSession and STS GetCallerIdentity over TLS until SIGINT or SIGTERM. Every request is verified as AWS documents:
-/// signature, signed headers, serial number, scope, clock, chain, certificate rules, parameters. A refusal is as terse as AWS's;
-/// the precise reason is in the log on stderr, one line per request. What is vended is worth nothing and says so.
-///
-/// When it listens, it prints where, and where the certificate of its TLS authority is (made anew at each start):
-///
-///     endpoint: https://127.0.0.1:PORT
-///     ca: /tmp/keyanchor-sandbox-…/ca.pem
-///
-/// Give these to a client as --endpoint (or AWS_ENDPOINT_URL) and AWS_CA_BUNDLE.
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(long_about = LONG_ABOUT)]
 pub struct Args {
     /// Certificates (PEM) that requests must chain to; repeatable
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
@@ -68,24 +91,7 @@ pub struct Args {
     lifetime: Option<u32>,
 
     /// Go wrong on purpose, the first COUNT times or always; repeatable, one after the other
-    ///
-    /// Requests are verified and logged all the same. KIND is one of
-    ///
-    ///     400…599         an error of this status, in AWS's form
-    ///     html-403        a 403 with a page of HTML
-    ///     redirect        a 302 to another host
-    ///     redirect-307    a 307 to another host
-    ///     malformed       a 201 whose JSON ends too early
-    ///     empty           a 201 without credentials
-    ///     missing-fields  a 201 with an access key id alone
-    ///     truncated       a 201 that breaks off
-    ///     endless         a 201 that does not end
-    ///     close           the connection is closed without an answer
-    ///     hang            no answer comes
-    ///     hang-tls        the TLS handshake is not answered
-    ///     close-tls       the connection is closed right after the TLS handshake
-    ///     clock:SECONDS   the service's clock and Date header are off (+600, -600)
-    #[arg(long, value_name = "KIND[:COUNT]", verbatim_doc_comment)]
+    #[arg(long, value_name = "KIND[:COUNT]", long_help = FAULTS)]
     fault: Vec<Fault>,
 
     /// Wait this long before each answer

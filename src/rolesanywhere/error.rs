@@ -42,6 +42,11 @@ impl ClientError {
         &self.cause
     }
 
+    /// The same, for who wants to keep it.
+    pub fn into_cause(self) -> Cause {
+        self.cause
+    }
+
     /// How many times the request was sent, or tried to be sent.
     pub fn attempts(&self) -> u32 {
         self.attempts

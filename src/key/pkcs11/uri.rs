@@ -129,12 +129,6 @@ impl Uri {
         self.pin = Some(source);
         Ok(())
     }
-
-    /// The same URI without `type=`, for where one URI names a key and its certificate.
-    #[must_use]
-    pub fn without_type(self) -> Self {
-        self
-    }
 }
 
 impl FromStr for Uri {

@@ -1,0 +1,49 @@
+//! `keyanchor credential-process`: one credential, as the JSON that AWS SDKs read from a `credential_process`.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+
+use super::Failure;
+use super::failure::conclude;
+use super::identity_args::IdentityArgs;
+use super::log::LogArgs;
+use super::session_args::SessionArgs;
+use crate::identity::Identity;
+use crate::key::Devices;
+use crate::rolesanywhere::create_session;
+use crate::vend::process;
+
+/// Print temporary credentials for the AWS SDKs' credential_process
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// One device signature and one login; the connection is opened while the device signs.
+pub fn run(args: &Args) -> ExitCode {
+    args.log.start();
+    let options = match args.identity.device_options() {
+        Ok(options) => options,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    let mut devices = Devices::new(options);
+    let code = conclude(vend(args, &mut devices));
+    // After the output: a module that crashes when it is finalised must not cost the credentials.
+    devices.close();
+    code
+}
+
+fn vend(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
+    let session = args.session.create_session()?;
+    let options = args.session.client_options()?;
+    let reference = args.identity.reference()?;
+    let identity = Identity::open(devices, &reference, !args.session.no_preflight(), Timestamp::now())?;
+    let credentials = create_session(&identity, &session, &options)?;
+    process::write(&credentials, &mut std::io::stdout()).map_err(Failure::output)
+}

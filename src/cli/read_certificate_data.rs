@@ -1,0 +1,99 @@
+//! `keyanchor read-certificate-data`: a certificate file as JSON, or the certificates on a token as a list, in the peer's
+//! forms.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::failure::conclude;
+use super::identity_args::IdentityArgs;
+use super::log::LogArgs;
+use super::{Failure, FailureKind};
+use crate::key::{CertificateReference, Devices, KeyAlgorithm, StoredCertificate};
+use crate::x509::{Certificate, read_certificates};
+
+/// Print a certificate, or list those on a token
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// The peer's JSON for a certificate file, in its order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CertificateData {
+    key_type: &'static str,
+    certificate_data: String,
+    serial_number: String,
+    supported_algorithms: [&'static str; 3],
+}
+
+/// No device signature; a token is asked for its certificates without login where it allows that.
+pub fn run(args: &Args) -> ExitCode {
+    args.log.start();
+    let options = match args.identity.device_options() {
+        Ok(options) => options,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    let mut devices = Devices::new(options);
+    let code = conclude(read(args, &mut devices));
+    devices.close();
+    code
+}
+
+fn read(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
+    let text = match args.identity.certificate()? {
+        CertificateReference::File(path) => describe(&read_certificates(&path)?.leaf)?,
+        CertificateReference::Pkcs11(uri) => {
+            let device = devices.open_token(&uri)?;
+            let listing = device.listing().ok_or_else(|| {
+                Failure::new(FailureKind::Key, format!("wanted a token that lists certificates, found none for {uri}"))
+            })?;
+            list(&listing.certificates()?)
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::output)
+}
+
+fn describe(certificate: &Certificate) -> Result<String, Failure> {
+    let (key_type, supported_algorithms) = match certificate.public_key()?.algorithm() {
+        KeyAlgorithm::Rsa { .. } => ("RSA", ["RSASHA256", "RSASHA384", "RSASHA512"]),
+        KeyAlgorithm::Ec(_) => ("EC", ["ECSHA256", "ECSHA384", "ECSHA512"]),
+    };
+    let data = CertificateData {
+        key_type,
+        certificate_data: STANDARD.encode(certificate.der()),
+        serial_number: certificate.serial_decimal(),
+        supported_algorithms,
+    };
+    serde_json::to_string(&data).map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
+}
+
+fn list(stored: &[StoredCertificate]) -> String {
+    if stored.is_empty() {
+        return "No matching identities\n".to_owned();
+    }
+    let entries = stored.iter().enumerate().map(|(index, stored)| entry(index + 1, stored)).collect::<String>();
+    format!("Matching identities\n{entries}")
+}
+
+/// A certificate that cannot be read is listed too, so that it can be found and replaced.
+fn entry(number: usize, stored: &StoredCertificate) -> String {
+    match Certificate::from_der(&stored.der) {
+        Ok(certificate) => format!(
+            "{number}) Hex Fingerprint: {}\nSubject: {}\nIssuer: {}\nSerial Number: {}\nURI: {}\n\n",
+            certificate.fingerprint_sha1(),
+            certificate.subject(),
+            certificate.issuer(),
+            certificate.serial_hex(),
+            stored.reference
+        ),
+        Err(error) => format!("{number}) Unreadable: {error}\nURI: {}\n\n", stored.reference),
+    }
+}

@@ -1,0 +1,58 @@
+//! What is said of a command line that cannot be parsed. Values are not repeated: a URI among them may hold a PIN.
+
+use std::io::Write;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::{Failure, FailureKind};
+
+/// Prints help and version where they were asked for; everything else is a usage failure.
+pub fn explain(error: &clap::Error) -> Result<(), Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            write!(std::io::stdout(), "{}", error.render()).map_err(Failure::output)
+        }
+        _ => Err(Failure::new(FailureKind::Usage, message(error)).with_hint(hint(error))),
+    }
+}
+
+fn message(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    let flag = context(ContextKind::InvalidArg).map(name_only);
+    match error.kind() {
+        ErrorKind::UnknownArgument => match flag {
+            Some(flag) if flag.starts_with('-') => format!("there is no flag {flag}"),
+            _ => "found a word that belongs to no flag".to_owned(),
+        },
+        ErrorKind::InvalidSubcommand => "found no command of that name".to_owned(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "wanted a command, found none".to_owned()
+        }
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue) == Some("") => {
+            format!("{}: wanted a value, found none", flag.unwrap_or("a flag"))
+        }
+        _ => {
+            let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+            format!("{}: wanted another value{reason}", flag.unwrap_or("the command line"))
+        }
+    }
+}
+
+/// `--flag` of `--flag <VALUE>` and of `--flag=value`.
+fn name_only(argument: &str) -> &str {
+    argument.split(['=', ' ']).next().unwrap_or(argument)
+}
+
+fn hint(error: &clap::Error) -> String {
+    match error.get(ContextKind::SuggestedArg).or_else(|| error.get(ContextKind::SuggestedSubcommand)) {
+        Some(ContextValue::String(similar)) => format!("did you mean {similar}? See keyanchor --help"),
+        Some(ContextValue::Strings(similar)) if !similar.is_empty() => {
+            format!("did you mean {}? See keyanchor --help", similar.join(" or "))
+        }
+        _ => "keyanchor --help lists the commands, keyanchor COMMAND --help the flags of one".to_owned(),
+    }
+}

@@ -1,0 +1,181 @@
+//! Turns the library's errors into what a person reads: the kind and so the exit code, the message, the hint.
+
+use std::error::Error;
+
+use super::{Failure, FailureKind};
+use crate::files::shell_word;
+use crate::identity::IdentityError;
+use crate::key::{Advice, KeyError, KeyErrorKind};
+use crate::rolesanywhere::{Cause, ClientError, ConnectionErrorKind, Meaning, RequestError, ServiceError};
+use crate::x509::CertificateError;
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let kind = match error.kind() {
+            KeyErrorKind::Reference => FailureKind::Usage,
+            KeyErrorKind::SecretMissing | KeyErrorKind::SecretWrong | KeyErrorKind::SecretLocked => FailureKind::Secret,
+            _ => FailureKind::Key,
+        };
+        let failure = Self::new(kind, with_sources(&error));
+        match error.advice() {
+            Some(advice) => failure.with_hint(remedy(advice)),
+            None => failure,
+        }
+    }
+}
+
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
+        let failure = Self::new(FailureKind::Certificate, with_sources(&error));
+        match error.advice() {
+            Some(advice) => failure.with_hint(remedy(advice)),
+            None => failure,
+        }
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Key(error) => error.into(),
+            IdentityError::Certificate(error) => error.into(),
+        }
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let failure = Self::new(FailureKind::Usage, with_sources(&error));
+        match error.flag() {
+            Some(flag) => failure.with_hint(format!("see {flag} in keyanchor credential-process --help")),
+            None => failure,
+        }
+    }
+}
+
+impl From<std::convert::Infallible> for Failure {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// The message and those of the errors underneath, outermost first.
+fn with_sources(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        // Libraries often repeat what lies underneath them.
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        source = inner.source();
+    }
+    message
+}
+
+fn remedy(advice: &Advice) -> String {
+    match advice {
+        Advice::ListToken { module } => format!("see what is there: pkcs11-tool --module {} -O", shell_word(module)),
+        Advice::Install { package } => format!("sudo apt-get install {package}"),
+        Advice::JoinGroup { group } => format!("sudo usermod -aG {group} \"$USER\", then log in again"),
+        Advice::ChooseOne { references } => format!("name one of these:\n  {}", references.join("\n  ")),
+        Advice::Convert { command } => format!("convert it: {command}"),
+        Advice::GiveSecret { flag, variable } => {
+            format!("give it with {flag} file:PATH or in the environment variable {variable}")
+        }
+        Advice::Allow { flag } => format!("to go on all the same, add {flag}"),
+        Advice::Run { command } => command.clone(),
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let message = with_sources(&error);
+        let (kind, hint) = match error.into_cause() {
+            Cause::Request(error) => return error.into(),
+            Cause::Key(error) => return error.into(),
+            Cause::Connection(error) => (FailureKind::Network, reach(error.kind())),
+            Cause::Service(error) => (refusal_kind(error.meaning()), understand(&error)),
+            Cause::Answer(_) => (FailureKind::Refused, None),
+        };
+        let failure = Self::new(kind, message);
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// A service that could not decide is the network's failure; a decision is a refusal.
+fn refusal_kind(meaning: Meaning) -> FailureKind {
+    match meaning {
+        Meaning::ServiceFailure | Meaning::Throttled => FailureKind::Network,
+        _ => FailureKind::Refused,
+    }
+}
+
+fn reach(kind: ConnectionErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ConnectionErrorKind::NoSuchName => "check --region and --endpoint; the name must resolve: getent hosts NAME",
+        ConnectionErrorKind::NameLookup => "check the machine's name service: resolvectl status",
+        ConnectionErrorKind::Unreachable => "check network and proxy: env | grep -i _proxy",
+        ConnectionErrorKind::Timeout => {
+            "check network and proxy (env | grep -i _proxy), or allow more with --timeout SECONDS"
+        }
+        ConnectionErrorKind::Proxy => "check HTTPS_PROXY and NO_PROXY: env | grep -i _proxy",
+        ConnectionErrorKind::UntrustedIssuer => {
+            "trust the issuer, such as that of a TLS proxy, with --ca-bundle FILE or AWS_CA_BUNDLE"
+        }
+        ConnectionErrorKind::OtherHost => "name the host that the certificate is for with --endpoint",
+        ConnectionErrorKind::CertificateTime => "check this machine's clock: timedatectl status",
+        ConnectionErrorKind::TrustRoots => "sudo apt-get install ca-certificates, or name a file with --ca-bundle",
+        _ => return None,
+    })
+}
+
+/// AWS says little; each known message has causes that its users found (IAM Roles Anywhere User Guide, "Troubleshooting").
+fn understand(error: &ServiceError) -> Option<&'static str> {
+    if error.clock().is_some() {
+        return Some("set this machine's clock: timedatectl set-ntp true");
+    }
+    Some(match error.meaning() {
+        Meaning::UntrustedCertificate => {
+            "the chain from the leaf must end at the trust anchor: give what is missing with --intermediates FILE, \
+             and see what is sent with --verbose"
+        }
+        Meaning::InsufficientCertificate => {
+            "the leaf must be an end-entity certificate with digitalSignature: openssl x509 -in FILE -noout -ext \
+             keyUsage,basicConstraints"
+        }
+        Meaning::InvalidSignature => "see what was signed with --debug; a proxy that changes headers breaks signatures",
+        Meaning::RequestTime => "check this machine's clock: timedatectl status",
+        Meaning::RoleSessionNameNotAllowed => {
+            "leave --role-session-name out, or allow it: aws rolesanywhere update-profile --profile-id ID \
+             --accept-role-session-name"
+        }
+        Meaning::DurationTooLong => {
+            "ask for less with --session-duration, or raise it: aws iam update-role --role-name NAME \
+             --max-session-duration SECONDS"
+        }
+        Meaning::SessionTags => {
+            "values that are not allowed in session tags (such as brackets in a common name) are left out by AWS: change the \
+             certificate, or the role's conditions"
+        }
+        Meaning::RoleNotAssumable => {
+            "the role must be in the profile, and its trust policy must allow rolesanywhere.amazonaws.com sts:AssumeRole, \
+             sts:TagSession and sts:SetSourceIdentity: aws iam get-role --role-name NAME"
+        }
+        Meaning::UnknownResource => {
+            "trust anchor and profile must exist in this region and account: aws rolesanywhere list-profiles, \
+             aws rolesanywhere list-trust-anchors"
+        }
+        Meaning::Throttled => {
+            "CreateSession is limited per certificate and address: ask for longer sessions, less often"
+        }
+        Meaning::Redirect => "a redirect is not followed with a signed request: give the right --endpoint",
+        Meaning::NotTheService => "something else answered: check --endpoint and the proxy (env | grep -i _proxy)",
+        Meaning::InvalidParameter | Meaning::ServiceFailure | Meaning::Other => return None,
+    })
+}
