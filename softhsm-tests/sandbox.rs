@@ -4,11 +4,15 @@
 mod client;
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 use crate::support::sandbox::Sandbox;
@@ -102,6 +106,10 @@ fn a_chain_with_a_broken_link_is_untrusted_and_the_log_tells_which() {
     let leaf = pki.leaf("leaf", "P-256", &below);
     RequestPlan::new(&leaf).chain(&[&below, &narrow]).send(&sandbox).assert_denied("Untrusted signing certificate");
     assert!(sandbox.log().contains("pathLenConstraint"));
+    // A CA's certificate for its own next key does not count.
+    let renewed = pki.intermediate("narrow", &narrow, CA_EXTENSIONS);
+    let leaf = pki.leaf("leaf", "P-256", &renewed);
+    assert_eq!(RequestPlan::new(&leaf).chain(&[&renewed, &narrow]).send(&sandbox).status, 201, "{}", sandbox.log());
     // Directly under the narrow CA the same leaf would be in order.
     let leaf = pki.leaf("leaf", "P-256", &narrow);
     assert_eq!(RequestPlan::new(&leaf).chain(&[&narrow]).send(&sandbox).status, 201);
@@ -159,7 +167,13 @@ fn a_negative_serial_number_does_not_pass_for_a_positive_one() {
 
 #[test]
 fn parameters_are_checked_after_the_signature() {
-    let (_pki, leaf, sandbox) = simple(&["--role-arn", "arn:aws:iam::111122223333:role/ExampleRole"]);
+    let roles = [
+        "--role-arn",
+        "arn:aws:iam::111122223333:role/ExampleRole",
+        "--role-arn",
+        "arn:aws:iam::111122223334:role/ExampleRole",
+    ];
+    let (_pki, leaf, sandbox) = simple(&roles);
     let refused = |from: &str, to: &str, status: u16, code: &str| {
         let answer = RequestPlan::new(&leaf).edit_body(from, to).send(&sandbox);
         assert_eq!((answer.status, answer.header("x-amzn-errortype")), (status, code), "{answer:?}");
@@ -168,6 +182,7 @@ fn parameters_are_checked_after_the_signature() {
     refused("\"durationSeconds\":900", "\"durationSeconds\":899", 400, "ValidationException");
     refused("us-east-1:111122223333:profile", "eu-west-1:111122223333:profile", 404, "ResourceNotFoundException");
     refused("us-east-1:111122223333:profile", "us-east-1:111122223334:profile", 404, "ResourceNotFoundException");
+    refused("iam::111122223333", "iam::111122223334", 403, "AccessDeniedException");
     let message = refused("ExampleRole", "OtherRole", 403, "AccessDeniedException");
     assert_eq!(message, "Unable to assume role for arn:aws:iam::111122223333:role/OtherRole.");
     let message = refused("{", "{\"roleSessionName\":\"web-01\",", 403, "AccessDeniedException");
@@ -351,6 +366,26 @@ fn the_server_certificate_is_good_for_localhost_by_any_name() {
         .output()
         .unwrap();
     assert!(strict.status.success(), "{}", String::from_utf8_lossy(&strict.stderr));
+}
+
+#[test]
+fn tls_is_post_quantum_where_the_client_is_and_1_2_where_it_is_old() {
+    let (_pki, _leaf, sandbox) = simple(&[]);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(sandbox.ca()).unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = TcpStream::connect(sandbox.endpoint().trim_start_matches("https://")).unwrap();
+    while client.is_handshaking() {
+        client.complete_io(&mut stream).unwrap();
+    }
+    assert_eq!(client.negotiated_key_exchange_group().unwrap().name(), rustls::NamedGroup::X25519MLKEM768);
+    assert_eq!(curl(&sandbox, &["--tls-max", "1.2", sandbox.endpoint()]).status, 400);
 }
 
 #[test]

@@ -242,6 +242,22 @@ mod tests {
     }
 
     #[test]
+    fn the_scope_is_for_one_service_on_the_day_of_signing() {
+        let text = "20260102T030405Z".to_owned();
+        let time = SigningTime { instant: basic_date_time(&text).unwrap(), text };
+        let scope = |text: &str| Scope::parse(text).unwrap();
+        assert_eq!(scope("20260102/eu-west-1/sts/aws4_request").require("sts", &time), Ok(()));
+        for wrong in [
+            "20260103/r/sts/aws4_request",
+            "2026/r/sts/aws4_request",
+            "/r/sts/aws4_request",
+            "20260102/r/s3/aws4_request",
+        ] {
+            assert!(scope(wrong).require("sts", &time).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn allows_five_minutes_either_way_and_no_second_more() {
         let time =
             SigningTime { text: "20260102T030405Z".to_owned(), instant: basic_date_time("20260102T030405Z").unwrap() };

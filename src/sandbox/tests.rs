@@ -148,9 +148,13 @@ impl Sketch {
     }
 }
 
+fn certificate(base64: &str) -> Certificate {
+    Certificate::from_der(&BASE64_STANDARD.decode(base64).unwrap()).unwrap()
+}
+
 fn policy() -> Policy {
     Policy {
-        trust_anchors: vec![Certificate::from_der(&BASE64_STANDARD.decode(CA).unwrap()).unwrap()],
+        trust_anchors: vec![certificate(CA)],
         region: None,
         trust_anchor_arns: Vec::new(),
         profile_arns: Vec::new(),
@@ -298,6 +302,26 @@ fn the_leaf_must_chain_to_a_trust_anchor() {
     assert!(refusal.reason.contains("Vector CA"), "{refusal:?}");
     // The CA that the EC request sends along is a link, not an anchor.
     assert_eq!(Sketch::ec().judge_by(&stranger, 0).unwrap_err().message, "Untrusted signing certificate");
+}
+
+#[test]
+fn a_certificate_is_valid_from_its_first_second_to_its_last() {
+    let leaf = certificate(EC_LEAF);
+    let at = |time: &str| leaf.require_end_entity(time.parse().unwrap()).is_ok();
+    assert!(at("2026-01-01T00:00:00Z") && at("2036-01-01T00:00:00Z"));
+    assert!(!at("2025-12-31T23:59:59Z") && !at("2036-01-01T00:00:01Z"));
+}
+
+#[test]
+fn a_certificate_names_one_signature_algorithm() {
+    let mut der = BASE64_STANDARD.decode(EC_LEAF).unwrap();
+    // ecdsa-with-SHA256 outside becomes ecdsa-with-SHA384, inside it stays.
+    let oid = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+    let outside = der.windows(oid.len()).rposition(|window| window == oid).unwrap();
+    der[outside + oid.len() - 1] = 0x03;
+    let now = "2026-01-02T03:04:05Z".parse().unwrap();
+    let flaw = Certificate::from_der(&der).unwrap().require_end_entity(now).unwrap_err();
+    assert!(flaw.to_string().ends_with("wanted one signature algorithm inside and outside, found two"), "{flaw}");
 }
 
 #[test]
