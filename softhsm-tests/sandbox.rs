@@ -149,6 +149,9 @@ fn a_leaf_that_breaks_a_rule_is_insufficient_and_the_log_tells_which() {
         let last = sandbox.requests("/sessions").pop().unwrap();
         assert!(last.contains(reason), "{name}: {last}");
     }
+    let brainpool = pki.leaf("brainpool", "brainpoolP256r1", &ca);
+    let answer = RequestPlan::new(&brainpool).send(&sandbox);
+    answer.assert_denied("Untrusted certificate. Insufficient certificate");
     let plain = pki.issue("plain", "P-256", &ca, "keyUsage=digitalSignature", &[]);
     assert_eq!(RequestPlan::new(&plain).send(&sandbox).status, 201, "basicConstraints may be absent");
 }

@@ -44,6 +44,12 @@ struct Envelope<'a> {
     signature: BitStringRef<'a>,
 }
 
+/// A signature has no unused bits.
+fn whole_octets(bits: BitStringRef<'_>) -> Result<Vec<u8>, Flaw> {
+    let octets = bits.as_bytes().ok_or_else(|| Flaw::new("wanted a signature of whole octets, found unused bits"))?;
+    Ok(octets.to_vec())
+}
+
 impl Certificate {
     /// Reads DER, all of it.
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
@@ -54,7 +60,7 @@ impl Certificate {
             der: der.to_vec(),
             signed: envelope.tbs_certificate.to_der().map_err(unreadable)?,
             signature_algorithm: envelope.signature_algorithm.oid,
-            signature: envelope.signature.raw_bytes().to_vec(),
+            signature: whole_octets(envelope.signature)?,
             parsed,
         })
     }

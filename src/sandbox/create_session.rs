@@ -90,21 +90,27 @@ impl Presented {
         let authorization = Authorization::parse(arrived.header("authorization").map_err(missing_token)?)
             .map_err(Refusal::invalid_signature)?;
         let time = SigningTime::read(arrived).map_err(Refusal::invalid_signature)?;
-        self.require_bound(&authorization, arrived, &time).map_err(Refusal::invalid_signature)?;
+        let key = self.leaf.public_key().map_err(Refusal::insufficient_certificate)?;
+        self.require_bound(key.request_algorithm(), &authorization, arrived, &time)
+            .map_err(Refusal::invalid_signature)?;
         policy.require_region(&authorization.scope.region).map_err(Refusal::invalid_signature)?;
         time.require_near(now).map_err(|flaw| Refusal::access_denied(flaw.to_string(), flaw))?;
         let signed = string_to_sign(arrived, &authorization, &time).map_err(Refusal::invalid_signature)?;
-        let key = self.leaf.public_key().map_err(Refusal::insufficient_certificate)?;
         key.verify(Hash::Sha256, &signed, &authorization.signature).map_err(Refusal::invalid_signature)?;
         Ok(authorization.scope.region)
     }
 
     /// Algorithm, serial number, scope and signed headers must be those of this leaf and this request.
-    fn require_bound(&self, authorization: &Authorization, arrived: &Arrived, time: &SigningTime) -> Result<(), Flaw> {
-        let wanted = self.leaf.public_key()?.request_algorithm();
-        if authorization.algorithm != wanted {
+    fn require_bound(
+        &self,
+        algorithm: &str,
+        authorization: &Authorization,
+        arrived: &Arrived,
+        time: &SigningTime,
+    ) -> Result<(), Flaw> {
+        if authorization.algorithm != algorithm {
             return Err(Flaw::new(format!(
-                "wanted algorithm {wanted} for the leaf's key, found {:?}",
+                "wanted algorithm {algorithm} for the leaf's key, found {:?}",
                 authorization.algorithm
             )));
         }

@@ -325,6 +325,26 @@ fn a_certificate_names_one_signature_algorithm() {
 }
 
 #[test]
+fn no_octet_of_a_certificate_can_change_unnoticed() {
+    let (whole, ca) = (BASE64_STANDARD.decode(EC_LEAF).unwrap(), certificate(CA));
+    let now = "2026-01-02T03:04:05Z".parse().unwrap();
+    let accepted = |der: &[u8]| {
+        let judge = |leaf: Certificate| leaf.require_end_entity(now).and_then(|()| leaf.require_signed_by(&ca));
+        Certificate::from_der(der).and_then(judge).is_ok()
+    };
+    assert!(accepted(&whole));
+    for index in 0..whole.len() {
+        for mask in [0x01, 0x20, 0x80, 0xff] {
+            let mut changed = whole.clone();
+            changed[index] ^= mask;
+            assert!(!accepted(&changed), "octet {index} ^ {mask:#x}");
+        }
+        assert!(!accepted(&whole[..index]), "cut at {index}");
+    }
+    assert!(!accepted(&[whole.as_slice(), &[0]].concat()));
+}
+
+#[test]
 fn the_endpoint_has_one_region_if_it_was_given_one() {
     let elsewhere = Policy { region: Some("eu-west-1".to_owned()), ..policy() };
     assert_eq!(Sketch::rsa().judge_by(&elsewhere, 0).unwrap_err().message, "Invalid signature");
