@@ -1,8 +1,8 @@
 //! What a token tells about itself, and whether a URI selects it. Pure.
 
 use cryptoki_sys::{
-    CK_FLAGS, CK_TOKEN_INFO, CKF_LOGIN_REQUIRED, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED,
-    CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
+    CK_FLAGS, CK_INFO, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CKF_LOGIN_REQUIRED, CKF_PROTECTED_AUTHENTICATION_PATH,
+    CKF_TOKEN_INITIALIZED, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
 };
 
 use super::uri::{TokenSelector, Uri};
@@ -91,19 +91,35 @@ fn unpadded(field: &[u8]) -> Vec<u8> {
     field.get(..end).unwrap_or_default().to_vec()
 }
 
-/// The slot that a token is in.
+/// What a slot tells about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SlotTexts {
-    pub(super) description: String,
-    pub(super) manufacturer: String,
+    description: Vec<u8>,
+    manufacturer: Vec<u8>,
 }
 
-/// The module's own words.
+impl From<&CK_SLOT_INFO> for SlotTexts {
+    fn from(info: &CK_SLOT_INFO) -> Self {
+        Self { description: unpadded(&info.slotDescription), manufacturer: unpadded(&info.manufacturerID) }
+    }
+}
+
+/// What a module tells about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LibraryTexts {
-    pub(super) description: String,
-    pub(super) manufacturer: String,
-    pub(super) version: (u8, u8),
+    description: Vec<u8>,
+    manufacturer: Vec<u8>,
+    version: (u8, u8),
+}
+
+impl From<&CK_INFO> for LibraryTexts {
+    fn from(info: &CK_INFO) -> Self {
+        Self {
+            description: unpadded(&info.libraryDescription),
+            manufacturer: unpadded(&info.manufacturerID),
+            version: (info.libraryVersion.major, info.libraryVersion.minor),
+        }
+    }
 }
 
 impl TokenSelector {
@@ -118,8 +134,8 @@ impl TokenSelector {
     }
 
     /// Whether what C_GetTokenInfo tells, and the slot's number, fit.
-    pub(super) fn selects_token(&self, slot: u64, token: &Identity) -> bool {
-        self.slot_id.is_none_or(|wanted| wanted == slot)
+    pub(super) fn selects_token(&self, slot: CK_SLOT_ID, token: &Identity) -> bool {
+        self.slot_id.is_none_or(|wanted| CK_SLOT_ID::try_from(wanted) == Ok(slot))
             && fits(&self.token, &token.label)
             && fits(&self.manufacturer, &token.manufacturer)
             && fits(&self.model, &token.model)
@@ -128,14 +144,13 @@ impl TokenSelector {
 
     /// Whether what C_GetSlotInfo tells fits.
     pub(super) fn selects_slot(&self, slot: &SlotTexts) -> bool {
-        fits(&self.slot_description, slot.description.as_bytes())
-            && fits(&self.slot_manufacturer, slot.manufacturer.as_bytes())
+        fits(&self.slot_description, &slot.description) && fits(&self.slot_manufacturer, &slot.manufacturer)
     }
 
     /// Whether what C_GetInfo tells fits.
     pub(super) fn selects_library(&self, library: &LibraryTexts) -> bool {
-        fits(&self.library_description, library.description.as_bytes())
-            && fits(&self.library_manufacturer, library.manufacturer.as_bytes())
+        fits(&self.library_description, &library.description)
+            && fits(&self.library_manufacturer, &library.manufacturer)
             && self.library_version.is_none_or(|wanted| wanted == library.version)
     }
 }

@@ -14,8 +14,17 @@ use super::uri::ModuleName;
 /// p11-kit's module that shows the tokens of all configured modules.
 const PROXY: &str = "p11-kit-proxy";
 
-/// The real path of the library that serves a URI.
-pub(super) fn module(options: &Pkcs11Options, named: &ModuleName) -> Result<PathBuf, KeyError> {
+/// A library file that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Located {
+    /// As it was named or found: what people know it by.
+    pub(super) path: PathBuf,
+    /// Without links: what tells whether it is loaded already.
+    pub(super) real: PathBuf,
+}
+
+/// The library that serves a URI.
+pub(super) fn module(options: &Pkcs11Options, named: &ModuleName) -> Result<Located, KeyError> {
     if let Some(module) = &options.module {
         return given(module);
     }
@@ -33,7 +42,7 @@ pub(super) fn module(options: &Pkcs11Options, named: &ModuleName) -> Result<Path
 }
 
 /// A file that a person named. Without a directory it is searched like a name: the dynamic linker would do so.
-fn given(module: &Path) -> Result<PathBuf, KeyError> {
+fn given(module: &Path) -> Result<Located, KeyError> {
     let bare = module.components().count() == 1 && !module.exists();
     match module.to_str() {
         Some(name) if bare => search(name, &[name.to_owned()]),
@@ -41,7 +50,7 @@ fn given(module: &Path) -> Result<PathBuf, KeyError> {
     }
 }
 
-fn by_name(name: &str) -> Result<PathBuf, KeyError> {
+fn by_name(name: &str) -> Result<Located, KeyError> {
     search(name, &files_of(name))
 }
 
@@ -50,7 +59,7 @@ fn files_of(name: &str) -> [String; 2] {
 }
 
 /// A folder that `module-path` names: the library in it is `module-name`'s.
-fn in_folder(folder: &Path, name: Option<&str>) -> Result<PathBuf, KeyError> {
+fn in_folder(folder: &Path, name: Option<&str>) -> Result<Located, KeyError> {
     let not_found = |wanted: &str| {
         let found = libraries(folder);
         let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
@@ -75,7 +84,7 @@ fn libraries(folder: &Path) -> Vec<String> {
     sorted.into_iter().take(20).collect()
 }
 
-fn search(name: &str, files: &[String]) -> Result<PathBuf, KeyError> {
+fn search(name: &str, files: &[String]) -> Result<Located, KeyError> {
     let folders = folders(name);
     let candidates = folders.iter().flat_map(|folder| files.iter().map(move |file| folder.join(file)));
     if let Some(path) = candidates.into_iter().find(|path| path.exists()) {
@@ -123,12 +132,12 @@ fn multiarch() -> PathBuf {
     Path::new("/usr/lib").join(triplet)
 }
 
-fn resolved(path: &Path) -> Result<PathBuf, KeyError> {
+fn resolved(path: &Path) -> Result<Located, KeyError> {
     let real = fs::canonicalize(path).and_then(|real| match fs::metadata(&real)?.is_dir() {
         true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
         false => Ok(real),
     });
-    real.map_err(|error| {
+    real.map(|real| Located { path: path.to_owned(), real }).map_err(|error| {
         let name = path.display().to_string();
         let kind = match error.kind() {
             io::ErrorKind::PermissionDenied => KeyErrorKind::Permission,
@@ -170,10 +179,11 @@ mod tests {
     fn flag_then_uri_then_default() {
         let (_keep, folder) = folder();
         let (flag, uri, default) = (folder.join("libtest1.so"), folder.join("test2.so"), folder.join("default.so"));
+        let module = |options: Pkcs11Options, named| module(&options, named).map(|located| located.path);
         let by_uri = named(Some(&uri), None);
-        assert_eq!(module(&options(Some(&flag), Some(&default)), &by_uri).unwrap(), flag);
-        assert_eq!(module(&options(None, Some(&default)), &by_uri).unwrap(), uri);
-        assert_eq!(module(&options(None, Some(&default)), &named(None, None)).unwrap(), default);
+        assert_eq!(module(options(Some(&flag), Some(&default)), &by_uri).unwrap(), flag);
+        assert_eq!(module(options(None, Some(&default)), &by_uri).unwrap(), uri);
+        assert_eq!(module(options(None, Some(&default)), &named(None, None)).unwrap(), default);
     }
 
     #[test]
@@ -181,14 +191,17 @@ mod tests {
         let (_keep, folder) = folder();
         let link = folder.join("link.so");
         std::os::unix::fs::symlink(folder.join("test2.so"), &link).unwrap();
-        assert_eq!(module(&options(Some(&link), None), &named(None, None)).unwrap(), folder.join("test2.so"));
+        assert_eq!(
+            module(&options(Some(&link), None), &named(None, None)).unwrap(),
+            Located { path: link, real: folder.join("test2.so") }
+        );
     }
 
     #[test]
     fn a_folder_is_searched_with_and_without_the_prefix() {
         let (_keep, folder) = folder();
         let none = options(None, None);
-        let find = |name| module(&none, &named(Some(&folder), Some(name)));
+        let find = |name| module(&none, &named(Some(&folder), Some(name))).map(|located| located.path);
         assert_eq!(find("test1").unwrap(), folder.join("libtest1.so"));
         assert_eq!(find("test2").unwrap(), folder.join("test2.so"));
         let error = find("test3").unwrap_err().to_string();

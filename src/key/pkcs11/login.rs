@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
-use cryptoki::session::{Session, UserType};
-use cryptoki::types::RawAuthPin;
 
 use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::secret::{Secret, SecretKind, SecretRequest, SecretSource};
 use super::error::{code, is_wrong_pin};
 use super::info::Flags;
 use super::module::{Api, RefusedPins};
+use super::raw::User;
 use super::token::Token;
 
 /// Logs the user in where the token wants that and nobody has yet. Gives the PIN where one was used.
@@ -103,16 +102,16 @@ fn try_once(
     pin: Option<&Arc<Secret>>,
 ) -> Result<(), KeyError> {
     let user = match kind {
-        SecretKind::ContextPin => UserType::ContextSpecific,
-        _ => UserType::User,
+        SecretKind::ContextPin => User::Context,
+        _ => User::Normal,
     };
     let outcome = match pin {
-        Some(pin) => token.call(api, "C_Login", |session| with_pin(session, user, pin)),
+        Some(pin) => token.call(api, "C_Login", |session| api.raw.login(session, user, Some(pin.expose()))),
         None => {
             let name = token.name();
             let request = SecretRequest { kind, device: &name, warning: flags.warning() };
             match token.session(api) {
-                Ok(session) => api.activity.call_at_keypad("C_Login", &request, || session.login(user, None)),
+                Ok(session) => api.activity.call_at_keypad("C_Login", &request, || api.raw.login(session, user, None)),
                 Err(error) => Err(error),
             }
         }
@@ -128,11 +127,6 @@ fn try_once(
         }
         Err(error) => Err(token.refused(&error)),
     }
-}
-
-/// An empty PIN is a PIN: a pointer to no octets, which is not the NULL pointer of a keypad.
-fn with_pin(session: &Session, user: UserType, pin: &Secret) -> Result<(), Error> {
-    session.login_with_raw(user, &RawAuthPin::new(Box::new(pin.expose().to_vec())))
 }
 
 /// The refusal, with what the token says about the tries left: PKCS#11 has flags, no number.

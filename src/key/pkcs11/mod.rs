@@ -24,6 +24,7 @@ use std::sync::Arc;
 use super::device::{Device, DeviceOptions, Listing, SigningKey, StoredCertificate, StoredKey, WantedKey};
 use super::error::{KeyError, KeyErrorKind};
 use key::TokenKey;
+use locate::Located;
 pub use uri::Uri;
 use worker::Worker;
 
@@ -62,12 +63,12 @@ impl Modules {
         }
     }
 
-    fn worker(&mut self, path: PathBuf) -> Result<Arc<Worker>, KeyError> {
-        if let Some((_, worker)) = self.workers.iter().find(|(loaded, _)| *loaded == path) {
+    fn worker(&mut self, module: Located) -> Result<Arc<Worker>, KeyError> {
+        if let Some((_, worker)) = self.workers.iter().find(|(loaded, _)| *loaded == module.real) {
             return Ok(Arc::clone(worker));
         }
-        let worker = Arc::new(Worker::start(path.clone(), self.options.clone())?);
-        self.workers.push((path, Arc::clone(&worker)));
+        let worker = Arc::new(Worker::start(module.path, self.options.clone())?);
+        self.workers.push((module.real, Arc::clone(&worker)));
         Ok(worker)
     }
 

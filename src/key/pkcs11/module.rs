@@ -4,9 +4,8 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
-use cryptoki::slot::Slot;
+use cryptoki_sys::CKF_OS_LOCKING_OK;
 
 use super::super::device::{DeviceOptions, WantedKey};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
@@ -21,7 +20,6 @@ use super::worker::Activity;
 /// What every call needs: the module's functions, the watch over them, and the choices of the person.
 pub(super) struct Api {
     pub(super) raw: Raw,
-    pub(super) pkcs11: Pkcs11,
     pub(super) activity: Arc<Activity>,
     pub(super) options: DeviceOptions,
     /// The library's real path, in words.
@@ -33,8 +31,9 @@ pub(super) struct Api {
 /// A loaded module with its tokens. Lives on one thread and is never dropped before [`finalize`](Self::finalize).
 pub(super) struct Module {
     pub(super) api: Api,
-    /// `None` until they are first needed, and again after one of them was lost.
-    tokens: Option<Vec<Token>>,
+    tokens: Vec<Token>,
+    /// The slots are to be asked (again): nobody has yet, or what was sought was not there.
+    outdated: bool,
     library: Option<LibraryTexts>,
     /// URIs that brought a PIN: a certificate's URI may bring the PIN for its key's.
     with_pin: Vec<Uri>,
@@ -60,19 +59,17 @@ impl RefusedPins {
 }
 
 impl Module {
-    /// Loads the library and starts it: two calls, or three where it has PKCS#11 3.0 interfaces.
+    /// Loads the library and starts it: two calls.
     pub(super) fn load(path: PathBuf, options: DeviceOptions, activity: Arc<Activity>) -> Result<Self, KeyError> {
         let name = path.display().to_string();
         log::info!("loading the PKCS#11 module {name}");
         let raw = activity.call("C_GetFunctionList", || Raw::load(&path)).map_err(|error| unusable(&error, &name))?;
-        let pkcs11 = activity
-            .call("C_GetInterface", || Pkcs11::new(&path))
-            .map_err(|error| refused(&error, &format!("the PKCS#11 module {name}")))?;
-        let foreign = start(&pkcs11, &activity).map_err(|error| failed_to_start(&error, &path))?;
-        let api = Api { raw, pkcs11, activity, options, path: name, sessions: Cell::new(0) };
+        let foreign = start(&raw, &activity).map_err(|error| failed_to_start(&error, &path))?;
+        let api = Api { raw, activity, options, path: name, sessions: Cell::new(0) };
         Ok(Self {
             api,
-            tokens: None,
+            tokens: Vec::new(),
+            outdated: true,
             library: None,
             with_pin: Vec::new(),
             refused_pins: RefusedPins::default(),
@@ -89,8 +86,8 @@ impl Module {
         if self.foreign {
             return;
         }
-        let pkcs11 = self.api.pkcs11.clone();
-        if let Err(error) = self.api.activity.call("C_Finalize", || pkcs11.finalize()) {
+        let api = &self.api;
+        if let Err(error) = api.activity.call("C_Finalize", || api.raw.finalize()) {
             log::debug!("{}: {}", self.api.path, code(&error).unwrap_or_default());
         }
     }
@@ -105,8 +102,8 @@ impl Module {
 
     /// Where a token's PIN comes from, according to the URI, else to another URI that selects the same token.
     pub(super) fn pin_source(&self, uri: &Uri, place: usize) -> Option<SecretSource> {
-        let token = self.tokens.as_ref()?.get(place)?;
-        let selects = |other: &&Uri| other.token.selects_token(token.slot.id(), &token.identity);
+        let token = self.tokens.get(place)?;
+        let selects = |other: &&Uri| other.token.selects_token(token.slot, &token.identity);
         uri.pin.clone().or_else(|| self.with_pin.iter().find(selects)?.pin.clone())
     }
 
@@ -122,7 +119,7 @@ impl Module {
         let (api, tokens) = self.parts();
         let mut matching = Vec::new();
         for (place, token) in tokens.iter_mut().enumerate() {
-            if !selector.selects_token(token.slot.id(), &token.identity) {
+            if !selector.selects_token(token.slot, &token.identity) {
                 continue;
             }
             if selector.asks_for_slot() && !selector.selects_slot(&token.slot_texts(api)?) {
@@ -134,7 +131,10 @@ impl Module {
             matching.push(place);
         }
         match matching.is_empty() {
-            true => Err(self.no_token(uri)),
+            true => {
+                self.outdated = true;
+                Err(self.no_token(uri))
+            }
             false => Ok(matching),
         }
     }
@@ -152,12 +152,12 @@ impl Module {
 
     /// The functions and the tokens, to be borrowed apart from each other.
     pub(super) fn parts(&mut self) -> (&Api, &mut [Token]) {
-        (&self.api, self.tokens.as_deref_mut().unwrap_or_default())
+        (&self.api, &mut self.tokens)
     }
 
     /// One token, with what a login needs.
     pub(super) fn token_at(&mut self, place: usize) -> Result<(&Api, &mut Token, &mut RefusedPins), KeyError> {
-        match self.tokens.as_mut().and_then(|tokens| tokens.get_mut(place)) {
+        match self.tokens.get_mut(place) {
             Some(token) => Ok((&self.api, token, &mut self.refused_pins)),
             None => Err(KeyError::new(KeyErrorKind::Unreachable, "the token is not there any more")),
         }
@@ -190,12 +190,12 @@ impl Module {
     }
 
     fn enumerate(&mut self) -> Result<(), Error> {
-        let lost = self.tokens.as_ref().is_some_and(|tokens| tokens.iter().any(|token| token.lost));
-        if self.tokens.is_some() && !lost {
-            return Ok(());
+        if self.outdated || self.tokens.iter().any(|token| token.lost) {
+            let old = std::mem::take(&mut self.tokens);
+            self.outdated = true;
+            self.tokens = self.slots(old)?;
+            self.outdated = false;
         }
-        let old = self.tokens.take().unwrap_or_default();
-        self.tokens = Some(self.slots(old)?);
         Ok(())
     }
 
@@ -216,11 +216,10 @@ impl Module {
             if !flags.initialized() {
                 continue;
             }
-            let slot = Slot::try_from(id)?;
-            let kept = old.iter().position(|token| !token.lost && token.slot == slot && token.identity == identity);
+            let kept = old.iter().position(|token| !token.lost && token.slot == id && token.identity == identity);
             match kept {
                 Some(kept) => tokens.push(old.swap_remove(kept)),
-                None => tokens.push(Token::new(slot, identity, flags)),
+                None => tokens.push(Token::new(id, identity, flags)),
             }
         }
         Ok(tokens)
@@ -231,21 +230,14 @@ impl Module {
             return Ok(());
         }
         let api = &self.api;
-        let info = api
-            .activity
-            .call("C_GetInfo", || api.pkcs11.get_library_info())
-            .map_err(|error| refused(&error, &format!("the PKCS#11 module {}", api.path)))?;
-        self.library = Some(LibraryTexts {
-            description: info.library_description().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-            version: (info.library_version().major(), info.library_version().minor()),
-        });
+        let info = api.activity.call("C_GetInfo", || api.raw.info());
+        let info = info.map_err(|error| refused(&error, &format!("the PKCS#11 module {}", api.path)))?;
+        self.library = Some(LibraryTexts::from(&info));
         Ok(())
     }
 
     fn no_token(&self, uri: &Uri) -> KeyError {
-        let tokens = self.tokens.as_deref().unwrap_or_default();
-        let present: Vec<_> = tokens.iter().map(|token| token.identity.uri().to_string()).collect();
+        let present: Vec<_> = self.tokens.iter().map(|token| token.identity.uri().to_string()).collect();
         let present = if present.is_empty() { "no initialised token".to_owned() } else { present.join(", ") };
         let error = KeyError::new(
             KeyErrorKind::NotFound,
@@ -256,11 +248,11 @@ impl Module {
 }
 
 /// C_Initialize. True where the module had been started in this process before.
-fn start(pkcs11: &Pkcs11, activity: &Activity) -> Result<bool, Error> {
-    let initialize = |flags| activity.call("C_Initialize", || pkcs11.initialize(CInitializeArgs::new(flags)));
-    let outcome = match initialize(CInitializeFlags::OS_LOCKING_OK) {
+fn start(raw: &Raw, activity: &Activity) -> Result<bool, Error> {
+    let initialize = |flags| activity.call("C_Initialize", || raw.initialize(flags));
+    let outcome = match initialize(CKF_OS_LOCKING_OK) {
         // A module that cannot lock does not need to: it is called by one thread.
-        Err(Error::Pkcs11(RvError::CantLock, _)) => initialize(CInitializeFlags::empty()),
+        Err(Error::Pkcs11(RvError::CantLock, _)) => initialize(0),
         other => other,
     };
     match outcome {
@@ -273,7 +265,12 @@ fn start(pkcs11: &Pkcs11, activity: &Activity) -> Result<bool, Error> {
 fn unusable(error: &LoadError, module: &str) -> KeyError {
     let unreachable = |message| KeyError::new(KeyErrorKind::Unreachable, message);
     match error {
-        LoadError::Linker(error) => unreachable(format!("cannot load {module} as a PKCS#11 module: {error}")),
+        LoadError::Linker(error) => {
+            // The linker mostly begins with the path, which has been said.
+            let reason = error.to_string();
+            let reason = reason.strip_prefix(&format!("{module}: ")).unwrap_or(&reason);
+            unreachable(format!("cannot load {module} as a PKCS#11 module: {reason}"))
+        }
         LoadError::NoModule => {
             unreachable(format!("wanted a PKCS#11 module, {module} is a library without C_GetFunctionList"))
         }

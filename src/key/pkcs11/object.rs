@@ -1,9 +1,6 @@
 //! Objects on a token: searching them, reading them, and references that select them again. Knows no login and no choice.
 
-use std::num::NonZeroUsize;
-
-use cryptoki::error::Error;
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_ULONG, CKA_ALWAYS_AUTHENTICATE, CKA_CLASS, CKA_EC_PARAMS, CKA_EC_POINT, CKA_ID, CKA_KEY_TYPE,
     CKA_LABEL, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_PUBLIC_KEY_INFO, CKA_SIGN, CKA_VALUE, CKK_EC, CKK_RSA,
@@ -15,23 +12,17 @@ use super::super::device::StoredCertificate;
 use super::super::error::KeyError;
 use super::super::public::PublicKey;
 use super::module::Api;
-use super::raw::Room;
+use super::raw::{Object, Room};
 use super::token::Token;
 use super::uri::{ObjectType, Uri};
 use super::uri_syntax;
 
-/// Handles that one C_FindObjects may return: more than nearly every token holds, so that one call is enough.
-const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
-/// Objects that a search may find before it is not believed.
-const MOST_OBJECTS: usize = 100_000;
 /// Objects that an error lists.
 const LISTED: usize = 16;
 
 /// Handles of the objects that have these attributes: three calls.
-pub(super) fn find(api: &Api, token: &mut Token, template: &[Attribute]) -> Result<Vec<ObjectHandle>, KeyError> {
-    let found = token.call(api, "C_FindObjects", |session| {
-        session.iter_objects_with_cache_size(template, AT_ONCE)?.take(MOST_OBJECTS).collect::<Result<Vec<_>, Error>>()
-    });
+pub(super) fn find(api: &Api, token: &mut Token, template: &[Attribute]) -> Result<Vec<Object>, KeyError> {
+    let found = token.call(api, "C_FindObjects", |session| api.raw.find(session, template));
     found.map_err(|error| token.refused(&error))
 }
 
@@ -47,7 +38,7 @@ pub(super) fn template(class: ObjectClass, uri: &Uri) -> Vec<Attribute> {
 pub(super) fn certificates(
     api: &Api,
     token: &mut Token,
-    handles: &[ObjectHandle],
+    handles: &[Object],
     uri: &Uri,
 ) -> Result<Vec<StoredCertificate>, KeyError> {
     let mut certificates = Vec::new();
@@ -74,7 +65,7 @@ pub(super) fn certificates(
 
 /// A key object, private or public, as far as the token shows it.
 pub(super) struct KeyObject {
-    pub(super) handle: ObjectHandle,
+    pub(super) handle: Object,
     pub(super) class: Option<CK_ULONG>,
     pub(super) key_type: Option<CK_ULONG>,
     pub(super) id: Option<Vec<u8>>,
@@ -100,7 +91,7 @@ impl KeyObject {
 }
 
 /// Reads a key object: one call.
-pub(super) fn key(api: &Api, token: &mut Token, handle: ObjectHandle) -> Result<KeyObject, KeyError> {
+pub(super) fn key(api: &Api, token: &mut Token, handle: Object) -> Result<KeyObject, KeyError> {
     let values = read(api, token, handle, &KEY)?;
     let key_type = values.number(CKA_KEY_TYPE);
     let curve =
@@ -238,7 +229,7 @@ impl Values {
     }
 }
 
-fn read(api: &Api, token: &mut Token, object: ObjectHandle, wanted: &[Room]) -> Result<Values, KeyError> {
+fn read(api: &Api, token: &mut Token, object: Object, wanted: &[Room]) -> Result<Values, KeyError> {
     let values = token.call(api, "C_GetAttributeValue", |session| api.raw.attributes(session, object, wanted));
     let values = values.map_err(|error| token.refused(&error))?;
     Ok(Values(wanted.iter().map(|room| room.attribute).zip(values).collect()))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
-use cryptoki_sys::{CK_ULONG, CKK_EC, CKK_RSA};
+use cryptoki_sys::{CKK_EC, CKK_RSA};
 
 use super::super::algorithm::KeyAlgorithm;
 use super::super::device::{CertificateOfKey, StoredCertificate, StoredKey, WantedKey};
@@ -30,11 +30,21 @@ pub(super) fn certificates(module: &mut Module, uri: &Uri) -> Result<Vec<StoredC
     let [only] = matching[..] else {
         return Err(nothing(module, &matching, "certificate", uri));
     };
-    if log_in(module, only, uri)?.logged_in_now {
-        let found = certificates_on(module, &matching, &template, uri)?;
-        if !found.is_empty() {
-            return Ok(found);
+    match log_in(module, only, uri) {
+        Ok(login) if login.logged_in_now => {
+            let found = certificates_on(module, &matching, &template, uri)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
+        Ok(_) => {}
+        // More likely than a hidden certificate is a typo, which the list shows.
+        Err(error) if error.kind() == KeyErrorKind::SecretMissing => {
+            let unseen =
+                nothing(module, &matching, "certificate", uri).context("without the user PIN, which no source gave");
+            return Err(unseen.with_source(error));
+        }
+        Err(error) => return Err(error),
     }
     Err(nothing(module, &matching, "certificate", uri))
 }
@@ -102,18 +112,19 @@ pub(super) fn private_key(module: &mut Module, uri: &Uri, wanted: &WantedKey) ->
     log::info!("searching {} for the private key", token.name());
 
     let certificate = wanted.certificate.as_ref();
-    let mut chosen = None;
-    if let Some((certificate, template)) =
-        certificate.and_then(|it| Some((it, pair_template(uri, it, wanted.inferred)?)))
-    {
-        let found = candidates(api, token, &template)?;
-        chosen = of_certificate(found, certificate).ok();
-    }
-    let key = match chosen {
-        Some(key) => key,
-        None => {
+    let pair = match certificate.and_then(|certificate| pair_template(uri, certificate, wanted.inferred)) {
+        // A module that cannot search like this is asked in the usual way below.
+        Some(pair) => {
+            candidates(api, token, &pair).or_else(|error| if token.lost { Err(error) } else { Ok(Vec::new()) })?
+        }
+        None => Vec::new(),
+    };
+    let key = match of_certificate(pair, certificate) {
+        Ok(key) => key,
+        Err(others) => {
             let found = candidates(api, token, &object::template(ObjectClass::PRIVATE_KEY, uri))?;
-            choose(api, token, found, uri, certificate)?
+            // An inferred key may have another label than the URI names: then the CKA_ID's keys are what there is.
+            choose(api, token, if found.is_empty() { others } else { found }, uri, certificate)?
         }
     };
     let reference = reference(token, &key, uri);
@@ -149,7 +160,7 @@ pub(super) fn find_again(module: &mut Module, place: usize, record: &mut KeyReco
     let found = candidates(api, token, &template)?;
     let wanted = record.public_key.clone().map(|public_key| CertificateOfKey { public_key, id: record.id.clone() });
     let key = match wanted {
-        Some(wanted) => of_certificate(found, &wanted).ok(),
+        Some(wanted) => of_certificate(found, Some(&wanted)).ok(),
         None => <[KeyObject; 1]>::try_from(found).ok().map(|[only]| only),
     };
     let key = key
@@ -188,53 +199,62 @@ fn candidates(api: &Api, token: &mut Token, template: &[Attribute]) -> Result<Ve
             continue;
         }
         let Some(id) = key.id.clone() else { continue };
-        key.public_key = match public.iter().find(|half| half.id.as_ref() == Some(&id)) {
-            Some(half) => half.public_key.clone(),
-            None => public_object(api, token, &id, key.key_type)?,
+        key.public_key = match public.iter().any(|half| half.id.as_ref() == Some(&id)) {
+            true => other_half(key, &public),
+            false => other_half(key, &public_objects(api, token, id)?),
         };
     }
     Ok(private)
 }
 
-/// The public half by a public object: four calls.
-fn public_object(
-    api: &Api,
-    token: &mut Token,
-    id: &[u8],
-    key_type: Option<CK_ULONG>,
-) -> Result<Option<PublicKey>, KeyError> {
-    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id.to_vec())];
-    for handle in object::find(api, token, &template)? {
-        let half = object::key(api, token, handle)?;
-        if half.key_type == key_type && half.public_key.is_some() {
-            return Ok(half.public_key);
-        }
-    }
-    Ok(None)
+/// The public objects of this CKA_ID: three calls, and one for each.
+fn public_objects(api: &Api, token: &mut Token, id: Vec<u8>) -> Result<Vec<KeyObject>, KeyError> {
+    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id)];
+    let handles = object::find(api, token, &template)?;
+    handles.into_iter().map(|handle| object::key(api, token, handle)).collect()
+}
+
+/// The public key object that belongs to a private one: CKA_ID tells, and where several share it, CKA_LABEL.
+fn other_half(key: &KeyObject, public: &[KeyObject]) -> Option<PublicKey> {
+    let same_id = || public.iter().filter(|half| half.id == key.id && half.key_type == key.key_type);
+    let same_label = same_id().filter(|half| half.label == key.label);
+    let half = only(same_id()).or_else(|| only(same_label))?;
+    half.public_key.clone()
+}
+
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next();
+    first.filter(|_| items.next().is_none())
 }
 
 /// The certificate's key among these: by public key, and where the token shows none, by CKA_ID (law 1: no test signature).
-/// Gives the candidates back where none is.
-fn of_certificate(mut found: Vec<KeyObject>, certificate: &CertificateOfKey) -> Result<KeyObject, Vec<KeyObject>> {
+/// Gives the candidates back where none is, or where several may be.
+fn of_certificate(
+    mut found: Vec<KeyObject>,
+    certificate: Option<&CertificateOfKey>,
+) -> Result<KeyObject, Vec<KeyObject>> {
+    let Some(certificate) = certificate else { return Err(found) };
     let same = found.iter().position(|key| key.public_key.as_ref() == Some(&certificate.public_key));
     if let Some(place) = same {
         return Ok(found.swap_remove(place));
     }
+    match only((0..).zip(&found).filter(|(_, key)| may_be(key, certificate))) {
+        Some((place, _)) => Ok(found.swap_remove(place)),
+        None => Err(found),
+    }
+}
+
+/// Whether this is a key without a public half that nothing distinguishes from the certificate's.
+fn may_be(key: &KeyObject, certificate: &CertificateOfKey) -> bool {
     let key_type = match certificate.public_key.algorithm() {
         KeyAlgorithm::Rsa { .. } => CKK_RSA,
         KeyAlgorithm::Ec(_) => CKK_EC,
     };
     let id = certificate.id.as_ref().filter(|id| !id.is_empty());
-    let hidden: Vec<_> = (0..)
-        .zip(&found)
-        .filter(|(_, key)| key.public_key.is_none() && key.problem.is_none() && key.key_type == Some(key_type))
-        .filter(|(_, key)| id.is_none() || key.id.as_ref() == id)
-        .map(|(place, _)| place)
-        .collect();
-    match hidden[..] {
-        [only] => Ok(found.swap_remove(only)),
-        _ => Err(found),
-    }
+    key.public_key.is_none()
+        && key.problem.is_none()
+        && key.key_type == Some(key_type)
+        && (id.is_none() || key.id.as_ref() == id)
 }
 
 fn choose(
@@ -250,14 +270,16 @@ fn choose(
         return Err(not_found(api, format!("no private key on {name} matches {uri}; it holds {holds}")));
     }
     let Some(certificate) = certificate else {
-        if found.len() == 1 {
-            return Ok(found.swap_remove(0));
-        }
-        let references: Vec<_> = found.iter().map(|key| reference(token, key, uri)).collect();
-        let message = format!("wanted one private key, {} on {name} match {uri}", references.len());
-        return Err(KeyError::new(KeyErrorKind::Ambiguous, message).with_advice(Advice::ChooseOne { references }));
+        return match found.len() {
+            1 => Ok(found.swap_remove(0)),
+            _ => Err(several(token, &found.iter().collect::<Vec<_>>(), uri)),
+        };
     };
-    of_certificate(found, certificate).map_err(|found| {
+    of_certificate(found, Some(certificate)).map_err(|found| {
+        let possible: Vec<_> = found.iter().filter(|key| may_be(key, certificate)).collect();
+        if possible.len() > 1 {
+            return several(token, &possible, uri);
+        }
         let found: Vec<_> = found.iter().map(|key| described(token, key, uri)).collect();
         KeyError::new(
             KeyErrorKind::Mismatch,
@@ -268,6 +290,12 @@ fn choose(
             ),
         )
     })
+}
+
+fn several(token: &Token, found: &[&KeyObject], uri: &Uri) -> KeyError {
+    let references: Vec<_> = found.iter().map(|key| reference(token, key, uri)).collect();
+    let message = format!("wanted one private key, {} on {} match {uri}", references.len(), token.name());
+    KeyError::new(KeyErrorKind::Ambiguous, message).with_advice(Advice::ChooseOne { references })
 }
 
 /// How the key signs, or why it cannot.

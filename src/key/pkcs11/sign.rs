@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::ObjectHandle;
 
 use super::super::algorithm::{Curve, HashAlgorithm};
 use super::super::error::KeyError;
@@ -15,6 +14,7 @@ use super::super::signing::{Signature, SigningInput};
 use super::info::{Flags, Identity};
 use super::login;
 use super::module::{Api, Module, RefusedPins};
+use super::raw::Object;
 use super::search;
 use super::token::Token;
 use super::uri::Uri;
@@ -29,7 +29,7 @@ pub(super) struct KeyRecord {
     pub(super) public_key: Option<PublicKey>,
     pub(super) signer: Signer,
     pub(super) always_authenticate: bool,
-    pub(super) handle: ObjectHandle,
+    pub(super) handle: Object,
     /// Number of the session that `handle` belongs to.
     pub(super) session: u64,
     /// Which of the [`forms`] this token takes.
@@ -174,11 +174,13 @@ fn operation(
     api: &Api,
     token: &mut Token,
     refused_pins: &mut RefusedPins,
-    key: ObjectHandle,
+    key: Object,
     form: &Form<'_>,
     context: Option<&Context>,
 ) -> Result<Vec<u8>, Failed> {
-    token.call(api, "C_SignInit", |session| session.sign_init(&form.mechanism, key)).map_err(Failed::Token)?;
+    token
+        .call(api, "C_SignInit", |session| api.raw.begin_signing(session, &form.mechanism, key))
+        .map_err(Failed::Token)?;
     if let Some(Context { flags, pin }) = context {
         login::context_log_in(api, token, refused_pins, *flags, pin.as_ref()).map_err(|error| {
             // The operation would stay open and stand in the way of every other one.

@@ -3,22 +3,21 @@
 use std::time::{Duration, Instant};
 
 use cryptoki::error::Error;
-use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
-use cryptoki::slot::Slot;
+use cryptoki_sys::{CK_SLOT_ID, CKF_RW_SESSION};
 
 use super::super::device::StoredCertificate;
 use super::super::error::KeyError;
 use super::error::{is_loss, refused};
 use super::info::{self, Flags, Identity, SlotTexts};
 use super::module::Api;
+use super::raw::{Object, Session};
 
 /// For how long the token's flags count as read before a try.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A token and the state of this process on it.
 pub(super) struct Token {
-    pub(super) slot: Slot,
+    pub(super) slot: CK_SLOT_ID,
     pub(super) identity: Identity,
     flags: Flags,
     /// `None` where the flags are known to be outdated.
@@ -30,11 +29,11 @@ pub(super) struct Token {
     /// The token, its session or its objects are not what they were: everything known of it is to be forgotten.
     pub(super) lost: bool,
     /// Certificates that were read in this session, so that they are not read again.
-    certificates: Vec<(ObjectHandle, StoredCertificate)>,
+    certificates: Vec<(Object, StoredCertificate)>,
 }
 
 impl Token {
-    pub(super) fn new(slot: Slot, identity: Identity, flags: Flags) -> Self {
+    pub(super) fn new(slot: CK_SLOT_ID, identity: Identity, flags: Flags) -> Self {
         Self {
             slot,
             identity,
@@ -59,19 +58,12 @@ impl Token {
         &mut self,
         api: &Api,
         name: &'static str,
-        call: impl FnOnce(&Session) -> Result<T, Error>,
+        call: impl FnOnce(Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.open(api)?;
-        let Some(session) = &self.session else { return Err(Error::InvalidValue) };
+        let session = self.session(api)?;
         let outcome = api.activity.call(name, || call(session));
         self.lost |= outcome.as_ref().is_err_and(is_loss);
         outcome
-    }
-
-    /// The session, opened where it is not.
-    pub(super) fn session(&mut self, api: &Api) -> Result<&Session, Error> {
-        self.open(api)?;
-        self.session.as_ref().ok_or(Error::InvalidValue)
     }
 
     /// Words for a failed call on this token.
@@ -79,27 +71,29 @@ impl Token {
         refused(error, &self.name())
     }
 
-    fn open(&mut self, api: &Api) -> Result<(), Error> {
-        if self.session.is_some() {
-            return Ok(());
+    /// The session, opened where it is not.
+    pub(super) fn session(&mut self, api: &Api) -> Result<Session, Error> {
+        if let Some(session) = self.session {
+            return Ok(session);
         }
         api.activity.about(&self.name());
         let slot = self.slot;
-        let read_only = api.activity.call("C_OpenSession", || api.pkcs11.open_ro_session_no_drop(slot));
+        let read_only = api.activity.call("C_OpenSession", || api.raw.open_session(slot, 0));
         // Some modules know no read-only sessions (AWS CloudHSM's SDK 5): one more try.
         let session = read_only.or_else(|error| match is_loss(&error) {
             true => Err(error),
             false => {
                 log::debug!("no read-only session on {}, trying a read-write one", self.identity.name());
-                let read_write = || api.pkcs11.open_rw_session_no_drop(slot);
+                let read_write = || api.raw.open_session(slot, CKF_RW_SESSION);
                 api.activity.call("C_OpenSession", read_write).map_err(|_| error)
             }
         });
         self.lost |= session.as_ref().is_err_and(is_loss);
-        self.session = Some(session?);
+        let session = session?;
+        self.session = Some(session);
         self.session_number = api.sessions.get() + 1;
         api.sessions.set(self.session_number);
-        Ok(())
+        Ok(session)
     }
 
     /// Ends the session, and with it whatever operation is under way and the login.
@@ -107,7 +101,7 @@ impl Token {
         self.logged_in = false;
         self.certificates.clear();
         if let Some(session) = self.session.take() {
-            let closed = api.activity.call("C_CloseSession", || session.close());
+            let closed = api.activity.call("C_CloseSession", || api.raw.close_session(session));
             self.lost |= closed.is_err();
         }
     }
@@ -135,10 +129,8 @@ impl Token {
 
     /// The flags as they are now: one C_GetTokenInfo.
     pub(super) fn ask_flags(&mut self, api: &Api) -> Result<Flags, KeyError> {
-        let slot = self.slot.id();
-        let info = api.activity.call("C_GetTokenInfo", || {
-            cryptoki_sys::CK_SLOT_ID::try_from(slot).map_err(Error::from).and_then(|slot| api.raw.token_info(slot))
-        });
+        let slot = self.slot;
+        let info = api.activity.call("C_GetTokenInfo", || api.raw.token_info(slot));
         self.lost |= info.as_ref().is_err_and(is_loss);
         let (_, flags) = info::read(&info.map_err(|error| self.refused(&error))?);
         self.flags = flags;
@@ -152,21 +144,18 @@ impl Token {
             return Ok(texts.clone());
         }
         let slot = self.slot;
-        let info = api.activity.call("C_GetSlotInfo", || api.pkcs11.get_slot_info(slot));
+        let info = api.activity.call("C_GetSlotInfo", || api.raw.slot_info(slot));
         let info = info.map_err(|error| self.refused(&error))?;
-        let texts = SlotTexts {
-            description: info.slot_description().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-        };
+        let texts = SlotTexts::from(&info);
         self.slot_texts = Some(texts.clone());
         Ok(texts)
     }
 
-    pub(super) fn remembered(&self, handle: ObjectHandle) -> Option<&StoredCertificate> {
+    pub(super) fn remembered(&self, handle: Object) -> Option<&StoredCertificate> {
         self.certificates.iter().find(|(known, _)| *known == handle).map(|(_, certificate)| certificate)
     }
 
-    pub(super) fn remember(&mut self, handle: ObjectHandle, certificate: StoredCertificate) {
+    pub(super) fn remember(&mut self, handle: Object, certificate: StoredCertificate) {
         self.certificates.push((handle, certificate));
     }
 

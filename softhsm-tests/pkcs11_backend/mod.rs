@@ -1,4 +1,10 @@
-//! The PKCS#11 backend on real tokens: what it finds, what it refuses, and how many calls it makes.
+//! The PKCS#11 backend, called as the library that it is, on real tokens.
+
+mod counting;
+mod faults;
+mod logins;
+mod searching;
+mod signing;
 
 use std::io;
 use std::path::Path;
@@ -8,17 +14,12 @@ use std::time::Duration;
 
 use keyanchor::key::pkcs11::{Modules, Uri};
 use keyanchor::key::{
-    Advice, Attendant, CertificateOfKey, Device, DeviceOptions, HashAlgorithm, KeyError, KeyErrorKind, Pkcs11Options,
-    Secret, SecretKind, SecretRequest, SecretSource, Secrets, SigningInput, SigningKey, StoredCertificate, WantedKey,
+    Attendant, CertificateOfKey, Device, DeviceOptions, HashAlgorithm, KeyError, KeyErrorKind, Pkcs11Options, Secret,
+    SecretKind, SecretRequest, SecretSource, Secrets, SigningInput, SigningKey, StoredCertificate, WantedKey,
 };
 use keyanchor::x509::Certificate;
 
-use crate::support::fault::{Fault, Which};
-use crate::support::key::{Key, KeyFile};
-use crate::support::own_process::in_own_process;
-use crate::support::pki::Ca;
-use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, WRONG_TEST_PIN};
-use crate::support::spy::Spy;
+use crate::support::softhsm::TEST_USER_PIN;
 
 /// Somebody at the machine who writes down what happens, and answers prompts with one PIN.
 #[derive(Default)]
@@ -29,6 +30,24 @@ struct Person {
     keypad: AtomicUsize,
     slow: AtomicUsize,
     answered: AtomicUsize,
+}
+
+impl Person {
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn at_keypad(&self) -> usize {
+        self.keypad.load(Ordering::SeqCst)
+    }
+
+    fn slowness(&self) -> usize {
+        self.slow.load(Ordering::SeqCst)
+    }
+
+    fn answers(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
 }
 
 impl Attendant for Person {
@@ -105,58 +124,13 @@ fn signs(key: &dyn SigningKey, hash: HashAlgorithm) {
     key.public_key().unwrap().verify(&input, &signature).unwrap();
 }
 
-fn refusal<T>(outcome: Result<T, KeyError>) -> KeyError {
-    outcome.err().expect("it was not refused")
-}
-
-/// One certificate and its key by this URI, as a credential needs them: list, open, ask for issuers, sign, end.
-fn one_credential(module: &Path, reference: &str) {
-    let mut modules = Setup::new(module).user_pin().modules();
-    let device = modules.open(&uri(reference)).unwrap();
-    let found = certificates(&*device);
-    let [leaf] = &found[..] else { panic!("{} certificates", found.len()) };
-    let key = device.open_key(&of(leaf)).unwrap();
-    device.listing().unwrap().issuers(b"\x30\x00").unwrap();
-    key.gather_secrets().unwrap();
-    signs(&*key, HashAlgorithm::Sha256);
-    modules.close();
-}
-
-fn counted_credential(kind: Key) -> (SoftHsm, Spy, Vec<(std::ffi::OsString, std::ffi::OsString)>) {
-    let (hsm, spy) = (SoftHsm::new(), Spy::before(SoftHsm::module()));
-    hsm.token("counted").identity(kind, "01", "mine", &Ca::root("Test Root"));
-    let environment = [hsm.env(), spy.env()].concat();
-    (hsm, spy, environment)
-}
-
-fn is_frugal(spy: &Spy) {
-    let calls = spy.calls();
-    assert_eq!(calls.of("C_Sign"), 1, "{calls:?}");
-    assert_eq!(calls.of("C_SignInit"), 1, "{calls:?}");
-    assert_eq!(calls.of("C_Login"), 1, "{calls:?}");
-    println!("{} calls: {calls:?}", calls.total());
-    assert!(calls.total() <= 25, "{} calls: {calls:?}", calls.total());
-}
-
-#[test]
-fn a_credential_with_an_rsa_key_costs_one_signature_one_login_and_25_calls() {
-    let prepare = || {
-        let (hsm, spy, environment) = counted_credential(Key::Rsa2048);
-        (environment, (hsm, spy))
-    };
-    let Some((_hsm, spy)) = in_own_process(prepare, || one_credential(&Spy::module(), "pkcs11:token=counted")) else {
-        return;
-    };
-    is_frugal(&spy);
-}
-
-#[test]
-fn a_credential_with_an_ec_key_costs_one_signature_one_login_and_25_calls() {
-    let prepare = || {
-        let (hsm, spy, environment) = counted_credential(Key::Ec256);
-        (environment, (hsm, spy))
-    };
-    let scenario = || one_credential(&Spy::module(), "pkcs11:token=counted;object=mine");
-    let Some((_hsm, spy)) = in_own_process(prepare, scenario) else { return };
-    is_frugal(&spy);
+/// What it was refused with, checked for its kind and for what its text must hold.
+#[track_caller]
+fn refused<T>(outcome: Result<T, KeyError>, kind: KeyErrorKind, texts: &[&str]) -> KeyError {
+    let error = outcome.err().expect("it was not refused");
+    assert_eq!(error.kind(), kind, "{error}");
+    for text in texts {
+        assert!(error.to_string().contains(text), "no '{text}' in: {error}");
+    }
+    error
 }
