@@ -130,8 +130,12 @@ impl Token {
     /// SubjectPublicKeyInfo, DER, of the public key object.
     pub fn public_key(&self, id: &str) -> Vec<u8> {
         let listing = String::from_utf8(self.tool(["--list-objects", "--type", "pubkey", "--id", id])).unwrap();
+        // OpenSC 0.23 lists every public key, whatever the ID.
+        let is_it =
+            |object: &&str| object.lines().any(|line| line.trim().strip_prefix("ID:").map(str::trim) == Some(id));
+        let listing = listing.split("Public Key Object;").find(is_it).unwrap_or_default();
         // OpenSC 0.23 cannot export keys on P-384 and P-521, but shows their attributes.
-        match (listed(&listing, "EC_PARAMS:"), listed(&listing, "EC_POINT:")) {
+        match (listed(listing, "EC_PARAMS:"), listed(listing, "EC_POINT:")) {
             (Some(parameters), Some(point)) => ec_public_key(&parameters, &point),
             _ => {
                 let file = self.hsm.folder.join(format!("public-{}-{id}.der", self.slot));
