@@ -163,19 +163,14 @@ impl Found {
         // One URI for both opens one device. What it says of the type can be true of one of them only.
         let own = key.filter(|key| key.to_string() != uri.to_string());
         let uri = if own.is_some() { uri.clone() } else { uri.clone().without_type() };
+        // Opened before the token is asked for anything, because a login uses the PIN of the key's reference first.
+        let holder = own.map(|key| devices.open(key)).transpose()?;
         let token = devices.open_token(&uri)?;
         let stored = match token.listing() {
             Some(listing) => listing.certificates()?,
             None => Vec::new(),
         };
-        let mut holder = None;
-        let chosen = choose::leaf(stored, &uri, || {
-            holder = own.map(|key| devices.open(key)).transpose()?;
-            keys(holder.as_ref().unwrap_or(&token).as_ref())
-        })?;
-        if holder.is_none() {
-            holder = own.map(|key| devices.open(key)).transpose()?;
-        }
+        let chosen = choose::leaf(stored, &uri, || keys(holder.as_ref().unwrap_or(&token).as_ref()))?;
         Ok(Self { leaf: chosen.leaf, id: chosen.id, others: chosen.others, token: Some(token), holder })
     }
 

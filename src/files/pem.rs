@@ -79,10 +79,8 @@ fn block<'a>(
     let mut body_start = begin.end;
     for line in lines {
         if line.text.contains(&b':') && body_start == line.start {
-            // A header; its continuation lines begin with a space, and an empty line ends the headers.
+            // A header (RFC 1421 §4.6); no Base64 line has a colon.
             encrypted |= line.text.starts_with(b"Proc-Type:") && line.text.ends_with(b"ENCRYPTED");
-            body_start = line.end;
-        } else if encrypted && body_start == line.start && line.text.is_empty() {
             body_start = line.end;
         } else if line.text.starts_with(DASHES) {
             if label(line.text, END) != Some(label_text) {

@@ -17,7 +17,6 @@ const LONGEST_FILE: usize = 1 << 20;
 const PIPE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The octets of a file, wiped when dropped: it may hold a private key.
-#[derive(Clone)]
 pub struct FileContent {
     /// Everything in it.
     pub octets: Zeroizing<Vec<u8>>,

@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::signature::{self as verify, VerificationAlgorithm};
 use const_oid::db::{DB, rfc5912, rfc8410};
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
-use der::{Decode, Encode, Reader};
+use der::{Decode, Encode, Reader, Tagged};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::key::Curve;
@@ -116,9 +116,9 @@ fn pss(identifier: &AlgorithmIdentifierRef<'_>) -> Option<SignatureAlgorithm> {
         let mut reader = der::SliceReader::new(parameters.value()).ok()?;
         while !reader.is_finished() {
             let field = AnyRef::decode(&mut reader).ok()?;
-            match field.to_der().ok()?.first()? {
-                0xa0 => hash = pss_hash(AlgorithmIdentifierRef::from_der(field.value()).ok()?.oid)?,
-                0xa2 => salt = usize::from(u16::from_der(field.value()).ok()?),
+            match field.tag().number().value() {
+                0 => hash = pss_hash(AlgorithmIdentifierRef::from_der(field.value()).ok()?.oid)?,
+                2 => salt = usize::from(u16::from_der(field.value()).ok()?),
                 _ => {}
             }
         }

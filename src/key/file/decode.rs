@@ -65,7 +65,7 @@ fn sec1_parameters(der: &[u8]) -> der::Result<Vec<u8>> {
     u8::decode(&mut fields)?;
     <&OctetStringRef>::decode(&mut fields)?;
     let parameters = AnyRef::decode(&mut fields)?;
-    if parameters.to_der()?.first() != Some(&0xa0) {
+    if !parameters.tag().is_context_specific() || parameters.tag().number().value() != 0 {
         return Err(Tag::ObjectIdentifier.value_error().into());
     }
     Ok(parameters.value().to_vec())
