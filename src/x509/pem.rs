@@ -181,11 +181,23 @@ mod tests {
             converted("openssl crl2pkcs7 -nocrl -certfile $LEAF -outform DER -out $OUT").ends_with("PKCS#7 in DER")
         );
         assert!(converted("openssl crl2pkcs7 -nocrl -certfile $LEAF -out $OUT").ends_with("a PKCS7 block at line 1"));
+        assert!(converted("iconv -f UTF-8 -t UTF-16 -o $OUT $LEAF").ends_with("text in UTF-16"));
         assert!(converted("openssl x509 -in $LEAF -trustout -out $OUT").contains("TRUSTED CERTIFICATE"));
         assert!(
             converted("openssl pkcs12 -export -in $LEAF -inkey $KEY -passout pass: -out $OUT")
                 .ends_with("found PKCS#12")
         );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_certificate() {
+        let pki = Pki::new();
+        for (path, found) in [(pki.path("absent.pem"), "no such file"), (pki.path(""), "it is a directory")] {
+            for error in [read_certificates(&path).unwrap_err(), read_intermediates(&path).unwrap_err()] {
+                assert_eq!(error.kind(), CertificateErrorKind::File);
+                assert!(error.to_string().ends_with(found), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What Roles Anywhere demands of an end-entity certificate (AWS user guide, "Signature verification" under the trust model),
-//! checked before a request is sent: AWS answers each of these with the same refusal.
+//! What Roles Anywhere demands of an end-entity certificate (AWS user guide, on its trust model), checked before a request is
+//! sent: AWS answers each of these with the same refusal.
 
 use std::fmt;
 
