@@ -134,6 +134,24 @@ fn a_keypad_gets_no_pin_and_no_prompt() {
 }
 
 #[test]
+fn a_keypad_gets_no_context_pin_either() {
+    let prepare = || {
+        let token = SoftHsm::new().token("login");
+        token.generate_always_authenticate(Key::Ec256, "01", "k");
+        let fault = Fault::of(token.hsm()).pin_pad(TEST_USER_PIN);
+        (fault.env(), (fault, token))
+    };
+    let scenario = || {
+        let setup = Setup::new(&Fault::module());
+        let person = setup.person.clone();
+        open(setup, "pkcs11:").unwrap();
+        assert_eq!((person.asked(), person.at_keypad(), person.answers()), (0, 2, 2));
+    };
+    let Some((fault, _token)) = in_own_process(prepare, scenario) else { return };
+    assert_eq!(fault.pins_typed_on_pad(), 2);
+}
+
+#[test]
 fn a_token_that_needs_no_login_gets_none() {
     let scenario = || open(Setup::new(&Fault::module()), "pkcs11:").unwrap();
     let Some((fault, _token)) = in_own_process(|| faulty(|fault| fault.no_login(TEST_USER_PIN)), scenario) else {

@@ -227,19 +227,21 @@ fn of_several_tokens_the_one_with_the_certificate_has_the_key_and_nobody_logs_in
     let prepare = || {
         let (environment, here) = token_with_identity();
         let there = here.hsm().token("there");
-        there.generate(Key::Ec256, "02", "mine");
+        there.identity(Key::Ec256, "01", "other", &Ca::root("Test Root"));
         (environment, (here, there))
     };
     let scenario = || {
         let mut modules = setup().modules();
-        let device = modules.open(&uri("pkcs11:object=mine")).unwrap();
+        let device = modules.open(&uri("pkcs11:id=%01")).unwrap();
         let blind = device.open_key(&WantedKey::default()).map(|_| ());
         let error = refused(blind, KeyErrorKind::Ambiguous, &["wanted one token with the key"]);
         let Some(Advice::ChooseOne { references }) = error.advice() else { panic!("{error:?}") };
         assert!(references.iter().any(|uri| uri.starts_with("pkcs11:token=there;serial=")), "{references:?}");
 
-        let leaf = certificates(&*device).remove(0);
-        let key = device.open_key(&of(&leaf)).unwrap();
+        let all = certificates(&*modules.open(&uri("pkcs11:id=%01")).unwrap());
+        assert_eq!(all.len(), 2);
+        let leaf = all.iter().find(|one| one.reference.contains("object=mine")).unwrap();
+        let key = device.open_key(&of(leaf)).unwrap();
         assert!(key.reference().starts_with("pkcs11:token=here;"), "{}", key.reference());
         signs(&*key, HashAlgorithm::Sha256);
         modules.close();
@@ -292,6 +294,23 @@ fn issuers_are_found_by_subject_whatever_the_uri_names() {
         let found = device.listing().unwrap().issuers(&subject).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].der, labelled("object=issuing").der);
+        modules.close();
+    };
+    in_own_process(prepare, scenario);
+}
+
+#[test]
+fn a_value_longer_than_its_room_is_read_at_the_second_try() {
+    let long = "a long label ".repeat(60);
+    let prepare = || {
+        let (environment, token) = token_with_identity();
+        token.import_certificate(&Ca::root("Test Root").certificate, "02", &long);
+        (environment, token)
+    };
+    let scenario = || {
+        let mut modules = setup().modules();
+        let found = certificates(&*modules.open(&uri("pkcs11:id=%02")).unwrap());
+        assert!(found[0].reference.contains(&long.replace(' ', "%20")), "{found:?}");
         modules.close();
     };
     in_own_process(prepare, scenario);

@@ -171,8 +171,10 @@ impl Module {
             return Ok(only);
         }
         let (_, tokens) = self.parts();
-        let id = wanted.certificate.as_ref().and_then(|certificate| certificate.id.as_deref());
-        let holds = |place: &usize| id.is_some_and(|id| tokens.get(*place).is_some_and(|token| token.has_shown(id)));
+        let certificate = wanted.certificate.as_ref();
+        let holds = |place: &usize| {
+            certificate.zip(tokens.get(*place)).is_some_and(|(certificate, token)| token.has_shown(certificate))
+        };
         let holders: Vec<usize> = matching.iter().copied().filter(holds).collect();
         if let [only] = holders[..] {
             return Ok(only);

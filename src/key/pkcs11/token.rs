@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cryptoki::error::Error;
 use cryptoki_sys::{CK_SLOT_ID, CKF_RW_SESSION};
 
-use super::super::device::StoredCertificate;
+use super::super::device::{CertificateOfKey, StoredCertificate};
 use super::super::error::KeyError;
 use super::error::{is_loss, refused};
 use super::info::{self, Flags, Identity, SlotTexts};
@@ -159,8 +159,11 @@ impl Token {
         self.certificates.push((handle, certificate));
     }
 
-    /// Whether a certificate with this CKA_ID was found here.
-    pub(super) fn has_shown(&self, id: &[u8]) -> bool {
-        self.certificates.iter().any(|(_, certificate)| certificate.id.as_deref() == Some(id))
+    /// Whether this certificate was found here: one with its CKA_ID, in whose DER its public key stands word for word.
+    pub(super) fn has_shown(&self, wanted: &CertificateOfKey) -> bool {
+        let key = wanted.public_key.as_raw();
+        self.certificates.iter().any(|(_, certificate)| {
+            certificate.id == wanted.id && certificate.der.windows(key.len()).any(|octets| octets == key)
+        })
     }
 }

@@ -76,12 +76,11 @@ impl Worker {
         self.activity.wait(&result)
     }
 
-    /// Has the module finalised, and waits for that a little while.
+    /// Has the module finalised, and waits for that a little while; not at all where a call is overdue already.
     pub(super) fn end(&self) {
         let (answer, ended) = mpsc::channel();
-        if self.messages.send(Message::End(answer)).is_ok()
-            && matches!(ended.recv_timeout(FAREWELL), Err(RecvTimeoutError::Timeout))
-        {
+        let sent = self.messages.send(Message::End(answer)).is_ok();
+        if self.activity.look().is_err() || sent && ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout) {
             log::debug!("{} was not finalised: it is still at work", self.activity.module);
         }
     }
