@@ -112,7 +112,10 @@ fn an_always_authenticate_key_reuses_the_user_pin_where_that_is_allowed() {
         setup.pkcs11.reuse_pin = true;
         let person = setup.person.clone();
         let mut modules = setup.modules();
-        let key = modules.open(&uri("pkcs11:")).unwrap().open_key(&WantedKey::default()).unwrap();
+        let device = modules.open(&uri("pkcs11:")).unwrap();
+        // Whatever logged in first.
+        device.listing().unwrap().keys().unwrap();
+        let key = device.open_key(&WantedKey::default()).unwrap();
         key.gather_secrets().unwrap();
         signs(&*key, HashAlgorithm::Sha256);
         assert_eq!(person.asked(), 0);

@@ -13,18 +13,18 @@ use super::module::{Api, RefusedPins};
 use super::raw::User;
 use super::token::Token;
 
-/// Logs the user in where the token wants that and nobody has yet. Gives the PIN where one was used.
+/// Logs the user in where the token wants that and nobody has yet; says whether it did. One C_Login at most.
 ///
-/// The PIN comes from its source at this moment, and is dropped by the caller. One C_Login at most.
+/// The PIN comes from its source at this moment and is dropped after the login, unless it may be used for context logins.
 pub(super) fn log_in(
     api: &Api,
     token: &mut Token,
     refused_pins: &mut RefusedPins,
     source: Option<&SecretSource>,
-) -> Result<Option<Arc<Secret>>, KeyError> {
+) -> Result<bool, KeyError> {
     let flags = token.flags(api)?;
     if token.logged_in || !flags.login_required() {
-        return Ok(None);
+        return Ok(false);
     }
     check_tries(api, token, flags)?;
     log::info!("logging in to {}", token.name());
@@ -33,8 +33,8 @@ pub(super) fn log_in(
         false => Some(obtain(api, token, refused_pins, SecretKind::UserPin, flags, source)?),
     };
     try_once(api, token, refused_pins, SecretKind::UserPin, flags, pin.as_ref())?;
-    token.set_logged_in();
-    Ok(pin)
+    token.set_logged_in(pin.filter(|_| api.options.pkcs11.reuse_pin));
+    Ok(true)
 }
 
 /// The login that an always-authenticate key wants between C_SignInit and C_Sign. Nothing else may be called between them,
@@ -56,7 +56,7 @@ pub(super) fn check_tries(api: &Api, token: &Token, flags: Flags) -> Result<(), 
         return Err(KeyError::new(
             KeyErrorKind::SecretLocked,
             format!(
-                "the PIN of {name} is locked; nothing was tried. Its administrator unlocks it with the PUK or SO PIN"
+                "the PIN of {name} is locked; nothing was tried; its administrator unlocks it with the PUK or SO PIN"
             ),
         ));
     }

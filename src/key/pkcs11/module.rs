@@ -22,7 +22,7 @@ pub(super) struct Api {
     pub(super) raw: Raw,
     pub(super) activity: Arc<Activity>,
     pub(super) options: DeviceOptions,
-    /// The library's real path, in words.
+    /// The library's path as people know it.
     pub(super) path: String,
     /// Sessions opened so far: each has its number, so that a handle can be told from one of an older session.
     pub(super) sessions: Cell<u64>,
@@ -95,6 +95,7 @@ impl Module {
     /// Checks that the URI selects a token, and remembers its PIN source for the token's login.
     pub(super) fn admit(&mut self, uri: &Uri) -> Result<(), KeyError> {
         if uri.pin.is_some() {
+            self.with_pin.retain(|other| other.token != uri.token);
             self.with_pin.push(uri.clone());
         }
         self.matching(uri).map(|_| ())

@@ -31,13 +31,13 @@ pub(super) fn certificates(module: &mut Module, uri: &Uri) -> Result<Vec<StoredC
         return Err(nothing(module, &matching, "certificate", uri));
     };
     match log_in(module, only, uri) {
-        Ok(login) if login.logged_in_now => {
+        Ok(true) => {
             let found = certificates_on(module, &matching, &template, uri)?;
             if !found.is_empty() {
                 return Ok(found);
             }
         }
-        Ok(_) => {}
+        Ok(false) => {}
         // More likely than a hidden certificate is a typo, which the list shows.
         Err(error) if error.kind() == KeyErrorKind::SecretMissing => {
             let unseen =
@@ -107,7 +107,7 @@ pub(super) fn private_key(module: &mut Module, uri: &Uri, wanted: &WantedKey) ->
         excluded(uri, ObjectType::Private)?;
     }
     let place = module.token_of_key(uri, wanted)?;
-    let login = log_in(module, place, uri)?;
+    log_in(module, place, uri)?;
     let (api, token, _) = module.token_at(place)?;
     log::info!("searching {} for the private key", token.name());
 
@@ -130,7 +130,7 @@ pub(super) fn private_key(module: &mut Module, uri: &Uri, wanted: &WantedKey) ->
     let reference = reference(token, &key, uri);
     let signer = usable(&key, certificate).map_err(|error| error.context(&reference))?;
     let keypad = token.flags(api)?.keypad();
-    let user_pin = login.pin.filter(|_| api.options.pkcs11.reuse_pin && key.always_authenticate);
+    let user_pin = token.reusable_pin.clone().filter(|_| key.always_authenticate);
     let record = KeyRecord {
         token: token.identity.clone(),
         public_key: key.public_key.or_else(|| certificate.map(|certificate| certificate.public_key.clone())),
@@ -317,18 +317,11 @@ fn usable(key: &KeyObject, certificate: Option<&CertificateOfKey>) -> Result<Sig
     }
 }
 
-/// The outcome of a login.
-struct Login {
-    logged_in_now: bool,
-    pin: Option<Arc<Secret>>,
-}
-
-fn log_in(module: &mut Module, place: usize, uri: &Uri) -> Result<Login, KeyError> {
+/// Says whether a login was made.
+fn log_in(module: &mut Module, place: usize, uri: &Uri) -> Result<bool, KeyError> {
     let source = module.pin_source(uri, place);
     let (api, token, refused_pins) = module.token_at(place)?;
-    let before = token.logged_in;
-    let pin = login::log_in(api, token, refused_pins, source.as_ref())?;
-    Ok(Login { logged_in_now: token.logged_in && !before, pin })
+    login::log_in(api, token, refused_pins, source.as_ref())
 }
 
 /// A `type=` of another class than what is sought: the URI selects no such thing.

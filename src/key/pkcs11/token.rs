@@ -1,5 +1,6 @@
 //! A token in its slot: the one session on it, what was already read from it, and whether it is still there.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cryptoki::error::Error;
@@ -7,6 +8,7 @@ use cryptoki_sys::{CK_SLOT_ID, CKF_RW_SESSION};
 
 use super::super::device::{CertificateOfKey, StoredCertificate};
 use super::super::error::KeyError;
+use super::super::secret::Secret;
 use super::error::{is_loss, refused};
 use super::info::{self, Flags, Identity, SlotTexts};
 use super::module::Api;
@@ -26,6 +28,8 @@ pub(super) struct Token {
     session: Option<Session>,
     session_number: u64,
     pub(super) logged_in: bool,
+    /// The PIN of the login, kept only where it is to serve context logins too.
+    pub(super) reusable_pin: Option<Arc<Secret>>,
     /// The token, its session or its objects are not what they were: everything known of it is to be forgotten.
     pub(super) lost: bool,
     /// Certificates that were read in this session, so that they are not read again.
@@ -43,6 +47,7 @@ impl Token {
             session: None,
             session_number: 0,
             logged_in: false,
+            reusable_pin: None,
             lost: false,
             certificates: Vec::new(),
         }
@@ -99,6 +104,7 @@ impl Token {
     /// Ends the session, and with it whatever operation is under way and the login.
     pub(super) fn close(&mut self, api: &Api) {
         self.logged_in = false;
+        self.reusable_pin = None;
         self.certificates.clear();
         if let Some(session) = self.session.take() {
             let closed = api.activity.call("C_CloseSession", || api.raw.close_session(session));
@@ -112,8 +118,9 @@ impl Token {
     }
 
     /// The user is logged in: warnings about earlier tries are over.
-    pub(super) fn set_logged_in(&mut self) {
+    pub(super) fn set_logged_in(&mut self, reusable_pin: Option<Arc<Secret>>) {
         self.logged_in = true;
+        self.reusable_pin = reusable_pin;
         if self.flags.warning().is_some() {
             self.flags_read = None;
         }
