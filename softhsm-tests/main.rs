@@ -4,7 +4,6 @@
 mod support;
 
 mod fault_module_works;
-mod pkcs11_backend;
 mod identity;
 mod key_file;
 mod pkcs11_backend;

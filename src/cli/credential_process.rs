@@ -11,7 +11,7 @@ use super::log::LogArgs;
 use super::session_args::SessionArgs;
 use crate::identity::Identity;
 use crate::key::Devices;
-use crate::rolesanywhere::create_session;
+use crate::rolesanywhere::Client;
 use crate::vend::process;
 
 /// Print temporary credentials for the AWS SDKs' credential_process
@@ -40,10 +40,9 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn vend(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
-    let session = args.session.create_session()?;
-    let options = args.session.client_options()?;
+    let client = Client::new(&args.session.create_session()?, &args.session.client_options()?)?;
     let reference = args.identity.reference()?;
     let identity = Identity::open(devices, &reference, !args.session.no_preflight(), Timestamp::now())?;
-    let credentials = create_session(&identity, &session, &options)?;
+    let credentials = client.create_session(&identity)?;
     process::write(&credentials, &mut std::io::stdout()).map_err(Failure::output)
 }

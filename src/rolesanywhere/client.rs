@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::connection::{Connecting, Target, timed};
 use super::endpoint::{Endpoint, EndpointChoice};
 use super::environment::Environment;
-use super::error::{Cause, ClientError, ConnectionError, ConnectionErrorKind};
+use super::error::{Cause, ClientError, ConnectionError, ConnectionErrorKind, RequestError};
 use super::proxy::Proxy;
 use super::region::Region;
 use super::request::CreateSession;
@@ -62,22 +62,8 @@ impl Default for ClientOptions {
     }
 }
 
-/// Asks for a session. Costs one device signature, and a second one only where a retry finds the first too old, or the service
-/// blames the time in it.
-///
-/// The key's secrets are gathered first; then TCP and TLS are opened by another thread while the key signs. The signature is
-/// verified in software before it is sent.
-pub fn create_session(
-    identity: &Identity,
-    session: &CreateSession,
-    options: &ClientOptions,
-) -> Result<Credentials, ClientError> {
-    Client::new(identity, session, options)?.run()
-}
-
-struct Client<'a> {
-    identity: &'a Identity,
-    serial: String,
+/// Knows what is asked for and how the service is reached; holds nothing open.
+pub struct Client {
     body: Vec<u8>,
     region: Region,
     target: Arc<Target>,
@@ -94,9 +80,10 @@ struct Signed {
     at: Instant,
 }
 
-impl<'a> Client<'a> {
-    /// Everything that can be known without key and network.
-    fn new(identity: &'a Identity, session: &CreateSession, options: &ClientOptions) -> Result<Self, ClientError> {
+impl Client {
+    /// Checks everything that can be checked without key and network, so that nobody types a PIN for a request that cannot be
+    /// sent.
+    pub fn new(session: &CreateSession, options: &ClientOptions) -> Result<Self, RequestError> {
         let region = match &options.region {
             Some(text) => Region::parse(text, "--region")?,
             None => session.region().clone(),
@@ -114,8 +101,6 @@ impl<'a> Client<'a> {
             log::warn!("--no-verify-ssl: anybody between here and {} can read the credentials", endpoint.host());
         }
         Ok(Self {
-            identity,
-            serial: identity.leaf.serial_decimal(),
             body: session.body(),
             region,
             target: Arc::new(Target { endpoint, proxy, trust }),
@@ -124,12 +109,17 @@ impl<'a> Client<'a> {
         })
     }
 
-    fn run(&self) -> Result<Credentials, ClientError> {
+    /// Asks for a session. Costs one device signature, and a second one only where a retry finds the first too old, or the
+    /// service blames the time in it.
+    ///
+    /// The key's secrets are gathered first; then TCP and TLS are opened by another thread while the key signs. The signature
+    /// is verified in software before it is sent.
+    pub fn create_session(&self, identity: &Identity) -> Result<Credentials, ClientError> {
         // Nothing may wait for a person once the connection is open: the server would close it.
-        self.identity.key.gather_secrets()?;
+        identity.key.gather_secrets()?;
         log::info!("connecting to {}", self.target.endpoint.url());
         let mut early = Some(Connecting::start(&self.target, self.timeout)?);
-        let mut signed = self.sign(Timestamp::now())?;
+        let mut signed = self.sign(identity, Timestamp::now())?;
         let mut deadline = Instant::now() + self.timeout;
         let mut retries = Retries::default();
         loop {
@@ -157,23 +147,23 @@ impl<'a> Client<'a> {
             if sign_afresh {
                 log::info!("signing the request afresh");
                 let start = Instant::now();
-                signed = self.sign(server_time(error.cause()))?;
+                signed = self.sign(identity, server_time(error.cause()))?;
                 deadline += start.elapsed();
             }
         }
     }
 
     /// Asks the key for one signature, and checks it in software.
-    fn sign(&self, time: Timestamp) -> Result<Signed, KeyError> {
-        let public_key = self.identity.leaf.public_key()?;
+    fn sign(&self, identity: &Identity, time: Timestamp) -> Result<Signed, KeyError> {
+        let public_key = identity.leaf.public_key()?;
         let endpoint = &self.target.endpoint;
         let (host, path) = (endpoint.authority(), endpoint.path());
         let headers = [("content-type", "application/json"), ("host", host.as_str())];
-        let chain: Vec<&[u8]> = self.identity.chain.iter().map(|certificate| certificate.der()).collect();
+        let chain: Vec<&[u8]> = identity.chain.iter().map(|certificate| certificate.der()).collect();
         let signer = Signer {
             algorithm: public_key.algorithm(),
-            serial: &self.serial,
-            leaf: self.identity.leaf.der(),
+            serial: &identity.leaf.serial_decimal(),
+            leaf: identity.leaf.der(),
             chain: &chain,
         };
         let request = Request { method: "POST", path: &path, query: &[], headers: &headers, body: &self.body };
@@ -182,9 +172,9 @@ impl<'a> Client<'a> {
         log::debug!("string to sign:\n{}", prepared.string_to_sign());
 
         let at = Instant::now();
-        let signature = timed("sign", || self.identity.key.sign(prepared.signing_input()))?;
+        let signature = timed("sign", || identity.key.sign(prepared.signing_input()))?;
         public_key.verify(prepared.signing_input(), &signature)?;
-        log::info!("signed with {}", self.identity.key.reference());
+        log::info!("signed with {}", identity.key.reference());
 
         let mut all: Vec<(&'static str, String)> =
             headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect();

@@ -1,6 +1,6 @@
 //! The Roles Anywhere client: ARNs, regions, endpoints, CreateSession, its errors, its connection. Knows no outputs.
 //!
-//! [`CreateSession`] says what is asked for, [`ClientOptions`] how the service is reached, [`create_session`] does it.
+//! [`CreateSession`] says what is asked for, [`ClientOptions`] how the service is reached; a [`Client`] does it.
 
 mod arn;
 mod client;
@@ -19,7 +19,7 @@ mod socket;
 mod tls;
 mod transport;
 
-pub use client::{ClientOptions, create_session};
+pub use client::{Client, ClientOptions};
 pub use clock::ClockSkew;
 pub use environment::Environment;
 pub use error::{AnswerError, Cause, ClientError, ConnectionError, ConnectionErrorKind, RequestError, ServiceError};

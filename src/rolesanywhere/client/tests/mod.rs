@@ -24,9 +24,9 @@ fn session() -> CreateSession {
 
 /// Creates a session without pauses between attempts.
 fn create(identity: &Identity, options: &ClientOptions) -> Result<Credentials, ClientError> {
-    let mut client = Client::new(identity, &session(), options)?;
+    let mut client = Client::new(&session(), options)?;
     client.chance = || 0.0;
-    client.run()
+    client.create_session(identity)
 }
 
 fn fail(acts: Vec<Act>) -> (ClientError, Server) {
@@ -297,7 +297,7 @@ fn proxy(answer: &'static str) -> (u16, mpsc::Receiver<String>) {
 /// Goes through a proxy, which the environment never chooses for this machine.
 fn create_through(server: &Server, proxy_port: u16) -> Result<Credentials, ClientError> {
     let (identity, _) = identity(|| ());
-    let mut client = Client::new(&identity, &session(), &server.options()).unwrap();
+    let mut client = Client::new(&session(), &server.options()).unwrap();
     client.target = Arc::new(Target {
         endpoint: client.target.endpoint.clone(),
         proxy: Some(Proxy {
@@ -308,7 +308,7 @@ fn create_through(server: &Server, proxy_port: u16) -> Result<Credentials, Clien
         }),
         trust: client.target.trust.clone(),
     });
-    client.run()
+    client.create_session(&identity)
 }
 
 #[test]
