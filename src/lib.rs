@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod credentials;
+pub mod end;
 pub mod files;
 pub mod identity;
 pub mod key;

@@ -1,14 +1,12 @@
 //! `keyanchor credential-process`: one credential, as the JSON that AWS SDKs read from a `credential_process`.
 
-use std::process::ExitCode;
-
 use jiff::Timestamp;
 
-use super::Failure;
 use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::session_args::SessionArgs;
+use super::{Failure, output};
 use crate::identity::Identity;
 use crate::key::Devices;
 use crate::rolesanywhere::Client;
@@ -26,7 +24,7 @@ pub struct Args {
 }
 
 /// One device signature and one login; the connection is opened while the device signs.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args) -> u8 {
     args.log.start();
     let options = match args.identity.device_options() {
         Ok(options) => options,
@@ -44,5 +42,5 @@ fn vend(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
     let reference = args.identity.reference()?;
     let identity = Identity::open(devices, &reference, !args.session.no_preflight(), Timestamp::now())?;
     let credentials = client.create_session(&identity)?;
-    process::write(&credentials, &mut std::io::stdout()).map_err(Failure::output)
+    process::write(&credentials, &mut std::io::stdout()).map_err(output::failed)
 }

@@ -1,8 +1,6 @@
 //! A failed command as people see it: kind, message, hint, exit code.
 
 use std::io::Write;
-use std::process::ExitCode;
-
 /// What kind of failure ends the program; each has its exit code, documented in `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -50,32 +48,27 @@ impl Failure {
         self
     }
 
-    /// stdout cannot be written.
-    pub fn output(error: std::io::Error) -> Self {
-        Self::new(FailureKind::Other, format!("cannot write to stdout: {error}"))
-    }
-
     /// What kind it is.
     pub fn kind(&self) -> FailureKind {
         self.kind
     }
 
     /// Prints the failure to stderr and gives its exit code.
-    pub fn report(&self) -> ExitCode {
+    pub fn report(&self) -> u8 {
         let mut text = format!("error: {}\n", self.message);
         if let Some(hint) = &self.hint {
             text.push_str(&format!("hint: {hint}\n"));
         }
         // Nothing is left to be done where even stderr is closed.
         let _ = std::io::stderr().write_all(text.as_bytes());
-        ExitCode::from(self.kind as u8)
+        self.kind as u8
     }
 }
 
 /// Prints a failure, if there is one, and gives the exit code.
-pub fn conclude(outcome: Result<(), Failure>) -> ExitCode {
+pub fn conclude(outcome: Result<(), Failure>) -> u8 {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => failure.report(),
     }
 }

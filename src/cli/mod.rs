@@ -4,6 +4,7 @@ mod credential_process;
 mod failure;
 mod identity_args;
 mod log;
+mod output;
 mod read_certificate_data;
 mod sandbox;
 mod session_args;
@@ -13,8 +14,6 @@ mod usage;
 mod values;
 mod version;
 mod words;
-
-use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -40,7 +39,7 @@ enum Command {
 }
 
 /// Parses the arguments, runs the command, prints a failure. The exit code says what kind it was.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let parsed = values::with_switches(Cli::command()).try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
     match parsed {
         Ok(cli) => run(cli.command),
@@ -48,7 +47,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> ExitCode {
+fn run(command: Command) -> u8 {
     match command {
         Command::CredentialProcess(args) => credential_process::run(&args),
         Command::SignString(args) => sign_string::run(&args),

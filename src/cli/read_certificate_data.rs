@@ -1,9 +1,6 @@
 //! `keyanchor read-certificate-data`: a certificate file as JSON, or the certificates on a token as a list, in the peer's
 //! forms.
 
-use std::io::Write;
-use std::process::ExitCode;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -11,6 +8,7 @@ use serde::Serialize;
 use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
+use super::output::print;
 use super::{Failure, FailureKind};
 use crate::key::{CertificateReference, Devices, KeyAlgorithm, StoredCertificate};
 use crate::x509::{Certificate, read_certificates};
@@ -35,7 +33,7 @@ struct CertificateData {
 }
 
 /// No device signature; a token is asked for its certificates without login where it allows that.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args) -> u8 {
     args.log.start();
     let options = match args.identity.device_options() {
         Ok(options) => options,
@@ -58,7 +56,7 @@ fn read(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
             list(&listing.certificates()?)
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::output)
+    print(text)
 }
 
 fn describe(certificate: &Certificate) -> Result<String, Failure> {

@@ -1,13 +1,11 @@
 //! `keyanchor sign-string`: signs the peer's fixed message, to show that the key works.
 
-use std::io::Write;
-use std::process::ExitCode;
-
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
+use super::output::print;
 use super::values::set;
 use super::{Failure, FailureKind};
 use crate::identity;
@@ -35,7 +33,7 @@ pub struct Args {
 }
 
 /// One device signature.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args) -> u8 {
     args.log.start();
     let options = match args.identity.device_options() {
         Ok(options) => options,
@@ -57,7 +55,7 @@ fn sign(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
     if let Some(public_key) = key.public_key() {
         public_key.verify(&input, &signature)?;
     }
-    std::io::stdout().write_all(&format.print(&signature)).map_err(Failure::output)
+    print(format.encode(&signature))
 }
 
 /// The peer's message: without the last part where the device does not show the public key.
@@ -89,7 +87,7 @@ impl Format {
     }
 
     /// No line end in any format, as in the peer.
-    fn print(self, signature: &Signature) -> Vec<u8> {
+    fn encode(self, signature: &Signature) -> Vec<u8> {
         let hex = || signature.as_bytes().iter().map(|octet| format!("{octet:02x}")).collect::<String>();
         match self {
             Self::Json => format!("\"{}\"", hex()).into_bytes(),

@@ -1,17 +1,14 @@
 //! What is said of a command line that cannot be parsed. Values are not repeated: a URI among them may hold a PIN.
 
-use std::io::Write;
-
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::output::print;
 use super::{Failure, FailureKind};
 
 /// Prints help and version where they were asked for; everything else is a usage failure.
 pub fn explain(error: &clap::Error) -> Result<(), Failure> {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            write!(std::io::stdout(), "{}", error.render()).map_err(Failure::output)
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(error.render().to_string()),
         _ => Err(Failure::new(FailureKind::Usage, message(error)).with_hint(hint(error))),
     }
 }
@@ -42,9 +39,9 @@ fn message(error: &clap::Error) -> String {
     }
 }
 
-/// `--flag` of `--flag <VALUE>` and of `--flag=value`.
+/// `--flag` of `--flag <VALUE>`, of `--flag[=<BOOL>]` and of `--flag=value`.
 fn name_only(argument: &str) -> &str {
-    argument.split(['=', ' ']).next().unwrap_or(argument)
+    argument.split(['=', ' ', '[']).next().unwrap_or(argument)
 }
 
 fn hint(error: &clap::Error) -> String {

@@ -1,8 +1,7 @@
 //! `keyanchor version`: the version and a line end, as the peer prints it.
 
-use std::io::Write;
-
 use super::Failure;
+use super::output::print;
 
 /// Print the version
 #[derive(clap::Args)]
@@ -10,5 +9,5 @@ pub struct Args {}
 
 /// Writes the version to stdout.
 pub fn run(_args: Args) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), env!("CARGO_PKG_VERSION")).map_err(Failure::output)
+    print(concat!(env!("CARGO_PKG_VERSION"), "\n"))
 }
