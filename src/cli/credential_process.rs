@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::session_args::SessionArgs;
@@ -26,15 +25,7 @@ pub struct Args {
 /// One device signature and one login; the connection is opened while the device signs.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    let options = match args.identity.device_options() {
-        Ok(options) => options,
-        Err(failure) => return conclude(Err(failure)),
-    };
-    let mut devices = Devices::new(options);
-    let code = conclude(vend(args, &mut devices));
-    // After the output: a module that crashes when it is finalised must not cost the credentials.
-    devices.close();
-    code
+    args.identity.with_devices(|devices| vend(args, devices))
 }
 
 fn vend(args: &Args, devices: &mut Devices) -> Result<(), Failure> {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clap::ArgAction::Set;
 
+use super::failure::conclude;
 use super::terminal::Terminal;
 use super::values::{SWITCH, parse, seconds, set, switch};
 use super::{Failure, FailureKind};
 use crate::identity::IdentityReference;
 use crate::key::{
-    CertificateReference, DeviceOptions, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource, Secrets,
+    CertificateReference, DeviceOptions, Devices, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource,
+    Secrets,
 };
 
 /// How long a device may work where no flag says otherwise.
@@ -149,7 +151,7 @@ impl IdentityArgs {
     }
 
     /// Everything that opening a device needs. Reads the environment, asks nobody.
-    pub fn device_options(&self) -> Result<DeviceOptions, Failure> {
+    fn device_options(&self) -> Result<DeviceOptions, Failure> {
         Ok(DeviceOptions {
             secrets: Arc::new(self.secrets()?),
             limit: seconds("--token-timeout", self.token_timeout.as_deref())?.unwrap_or(TOKEN_TIMEOUT),
@@ -160,6 +162,19 @@ impl IdentityArgs {
                 use_final_try: self.use_final_try,
             },
         })
+    }
+
+    /// Runs a command on devices, prints its failure and gives its exit code. The devices are closed after the output: a
+    /// module that crashes when it is finalised must not cost the credentials.
+    pub fn with_devices(&self, command: impl FnOnce(&mut Devices) -> Result<(), Failure>) -> u8 {
+        let options = match self.device_options() {
+            Ok(options) => options,
+            Err(failure) => return conclude(Err(failure)),
+        };
+        let mut devices = Devices::new(options);
+        let code = conclude(command(&mut devices));
+        devices.close();
+        code
     }
 
     fn secrets(&self) -> Result<Secrets, Failure> {

@@ -5,7 +5,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::output::print;
@@ -35,14 +34,7 @@ struct CertificateData {
 /// No device signature; a token is asked for its certificates without login where it allows that.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    let options = match args.identity.device_options() {
-        Ok(options) => options,
-        Err(failure) => return conclude(Err(failure)),
-    };
-    let mut devices = Devices::new(options);
-    let code = conclude(read(args, &mut devices));
-    devices.close();
-    code
+    args.identity.with_devices(|devices| read(args, devices))
 }
 
 fn read(args: &Args, devices: &mut Devices) -> Result<(), Failure> {

@@ -2,7 +2,6 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::output::print;
@@ -35,14 +34,7 @@ pub struct Args {
 /// One device signature.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    let options = match args.identity.device_options() {
-        Ok(options) => options,
-        Err(failure) => return conclude(Err(failure)),
-    };
-    let mut devices = Devices::new(options);
-    let code = conclude(sign(args, &mut devices));
-    devices.close();
-    code
+    args.identity.with_devices(|devices| sign(args, devices))
 }
 
 fn sign(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
