@@ -98,6 +98,8 @@ pub struct DeviceOptions {
     pub limit: Duration,
     /// PKCS#11: modules and PIN rules.
     pub pkcs11: Pkcs11Options,
+    /// TPM: the way to it and password rules.
+    pub tpm: TpmOptions,
 }
 
 /// Choices that only PKCS#11 knows.
@@ -111,4 +113,15 @@ pub struct Pkcs11Options {
     pub reuse_pin: bool,
     /// Try the PIN although the token says that one wrong PIN locks it.
     pub use_final_try: bool,
+}
+
+/// Choices that only the TPM backend knows.
+#[derive(Clone, Debug, Default)]
+pub struct TpmOptions {
+    /// TCTI string (`swtpm:path=…`, `device:/dev/tpmrm0`) or path named by a flag: wins over the environment.
+    pub tcti: Option<String>,
+    /// The Name, in hexadecimal, that the key must have to which sessions are salted; others are refused.
+    pub srk_name: Option<String>,
+    /// The key has no password: none is asked for. The peer's `--no-tpm-key-password`.
+    pub no_key_password: bool,
 }

@@ -188,6 +188,13 @@ impl Secrets {
         self.chosen.iter().any(|(chosen, _)| *chosen == kind)
     }
 
+    /// Whether a source other than the prompt gives this secret: command line, environment variable or systemd credential.
+    pub fn is_at_hand(&self, kind: SecretKind) -> bool {
+        self.is_chosen(kind)
+            || env::var_os(kind.variable()).is_some()
+            || credential_path(kind.credential()).is_some_and(|path| path.exists())
+    }
+
     /// Asks the first source that there is: command line, reference, environment variable, systemd credential, prompt.
     ///
     /// Each call asks anew, so that a FIFO is read once per call and a prompt is shown once per call.
