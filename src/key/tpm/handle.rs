@@ -17,8 +17,13 @@ impl Handle {
         text.starts_with(SCHEME)
     }
 
+    /// The persistent handle of this number; `None` for handles of other kinds.
+    pub(super) const fn from_number(number: u32) -> Option<Self> {
+        if number >> 24 == 0x81 { Some(Self(number)) } else { None }
+    }
+
     /// The handle's number.
-    pub fn number(self) -> u32 {
+    pub const fn number(self) -> u32 {
         self.0
     }
 }
@@ -39,10 +44,7 @@ impl FromStr for Handle {
         if digits.starts_with(['+', '-']) {
             return Err(malformed());
         }
-        match u32::from_str_radix(digits, 16) {
-            Ok(number) if number >> 24 == 0x81 => Ok(Self(number)),
-            _ => Err(malformed()),
-        }
+        u32::from_str_radix(digits, 16).ok().and_then(Self::from_number).ok_or_else(malformed)
     }
 }
 
