@@ -1,0 +1,100 @@
+//! Puts SIGINT, SIGTERM and SIGHUP off while a TPM works, so that nothing of ours stays in it. An FFI edge.
+//!
+//! Their default action would end the process between a Load and its FlushContext. While a [`Deferral`] lives, a handler
+//! only notes the signal; commands that follow are then refused ([`is_pending`]) but for the clean-up, and when the last
+//! deferral ends the default action is put back and the signal raised again, so that the parent sees the process die of it.
+//! A signal that somebody else handles or ignores (a server, nohup) is left alone.
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use libc::c_int;
+
+const DEFERRED: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// The signal that came, 0 for none.
+static PENDING: AtomicI32 = AtomicI32::new(0);
+
+static STATE: Mutex<State> = Mutex::new(State { depth: 0, replaced: Vec::new() });
+
+struct State {
+    /// How many deferrals live: keys may sign on several threads.
+    depth: usize,
+    /// The signals whose default action is replaced.
+    replaced: Vec<c_int>,
+}
+
+/// Signals are put off until this is dropped.
+pub(super) struct Deferral(());
+
+impl Deferral {
+    pub(super) fn begin() -> Self {
+        let mut state = state();
+        state.depth += 1;
+        if state.depth == 1 {
+            state
+                .replaced
+                .extend(DEFERRED.into_iter().filter(|signal| replace(*signal, libc::SIG_DFL, note_address())));
+        }
+        Self(())
+    }
+}
+
+impl Drop for Deferral {
+    fn drop(&mut self) {
+        let mut state = state();
+        state.depth -= 1;
+        if state.depth > 0 {
+            return;
+        }
+        // Whoever installed a handler meanwhile keeps it, and has had the signal.
+        let restored: Vec<c_int> =
+            state.replaced.drain(..).filter(|signal| replace(*signal, note_address(), libc::SIG_DFL)).collect();
+        let pending = PENDING.swap(0, Ordering::Relaxed);
+        if restored.contains(&pending) {
+            // SAFETY: raise has no precondition; the signal's default action ends the process.
+            unsafe { libc::raise(pending) };
+        }
+    }
+}
+
+/// Whether a signal that ends the process waits for the TPM.
+pub(super) fn is_pending() -> bool {
+    PENDING.load(Ordering::Relaxed) != 0
+}
+
+extern "C" fn note(signal: c_int) {
+    // An atomic store is all that a handler may safely do here.
+    PENDING.store(signal, Ordering::Relaxed);
+}
+
+fn note_address() -> libc::sighandler_t {
+    note as extern "C" fn(c_int) as libc::sighandler_t
+}
+
+/// Gives the signal the new action if its present one is the expected; says whether it did.
+fn replace(signal: c_int, expected: libc::sighandler_t, new: libc::sighandler_t) -> bool {
+    let mut present = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action only asks; the out pointer is valid for writing one sigaction.
+    if unsafe { libc::sigaction(signal, ptr::null(), present.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: zeroed is a valid sigaction (plain integers, an empty mask), and the call above filled it in.
+    let present = unsafe { present.assume_init() };
+    if present.sa_sigaction != expected {
+        return false;
+    }
+    let mut action = present;
+    action.sa_sigaction = new;
+    // Without SA_SIGINFO the handler takes one argument; with SA_RESTART a read from the TPM goes on.
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the action is whole; its handler is `note`, which is async-signal-safe, or the default.
+    unsafe { libc::sigaction(signal, &action, ptr::null_mut()) == 0 }
+}
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
