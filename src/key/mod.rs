@@ -13,12 +13,16 @@ mod public;
 mod reference;
 mod secret;
 mod signing;
-mod tpm;
+#[cfg(feature = "tpm")]
+pub mod tpm;
+#[cfg(not(feature = "tpm"))]
+#[path = "tpm/absent.rs"]
+pub mod tpm;
 
 pub use algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
 pub use device::{
     CertificateOfKey, Device, DeviceOptions, Listing, Pkcs11Options, SigningKey, StoredCertificate, StoredKey,
-    WantedKey,
+    TpmOptions, WantedKey,
 };
 pub use devices::Devices;
 pub use error::{Advice, KeyError, KeyErrorKind};

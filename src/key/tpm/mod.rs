@@ -1,21 +1,50 @@
-//! Keys in a TPM 2.0: this build recognises their references and has no backend for them yet.
+//! Keys in a TPM 2.0: `TSS2 PRIVATE KEY` files and persistent handles, through tpm2-tss, which is loaded at run time.
+//!
+//! `keyfile`, `public`, `policy` and `scheme` are pure. `reach` finds the TPM; `line` and `wire` carry commands to it; `tcti`,
+//! `library` and `symbols` are the edges to tpm2-tss; `context` is an open TPM, with which `parent`, `sign` and `generate` work on the
+//! thread of `worker`; `key` joins it all to the key layer's traits.
 
+mod context;
+mod error;
+mod generate;
 mod handle;
+mod key;
+mod keyfile;
+mod library;
+mod line;
+mod marshal;
+mod parent;
+mod policy;
+mod public;
+mod reach;
+mod refusal;
+mod scheme;
+mod sign;
+mod signals;
+mod symbols;
+mod tcti;
+mod wire;
+mod worker;
 
 use super::device::{Device, DeviceOptions};
-use super::error::{KeyError, KeyErrorKind};
+use super::error::KeyError;
+pub use generate::{GeneratedKey, NewKey, NewKeyPlace, generate};
 pub use handle::Handle;
+pub use library::silence;
 
-/// The TPM that holds a persistent key.
-pub fn open_handle(handle: &Handle, _options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {
-    Err(without_tpm(&handle.to_string()))
+use keyfile::TpmKeyFile;
+
+/// The TPM that holds a persistent key. No command is sent before the key is opened.
+pub fn open_handle(handle: &Handle, options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {
+    Ok(Box::new(key::TpmDevice::at_handle(*handle, options)))
 }
 
-/// The TPM that can load a `TSS2 PRIVATE KEY` PEM; `name` is what messages call the file.
-pub fn open_key_file(name: &str, _pem: &[u8], _options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {
-    Err(without_tpm(name))
-}
-
-fn without_tpm(what: &str) -> KeyError {
-    KeyError::new(KeyErrorKind::Unsupported, format!("{what} names a TPM key, and this build has no TPM support"))
+/// The TPM that can load a `TSS2 PRIVATE KEY` PEM; `name` is what messages call the file. No command is sent before the
+/// first signature: the file tells the public half.
+pub fn open_key_file(name: &str, pem: &[u8], options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {
+    let file = TpmKeyFile::from_pem(pem).map_err(|error| error.context(name))?;
+    if let Some(description) = &file.description {
+        log::info!("{name}: {}", description.escape_debug());
+    }
+    Ok(Box::new(key::TpmDevice::with_file(name, file, options)))
 }
