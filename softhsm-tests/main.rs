@@ -10,3 +10,4 @@ mod pkcs11_backend;
 mod sandbox;
 mod sigv4x509;
 mod support_works;
+mod tpm;

@@ -10,7 +10,9 @@
 //! - `softhsm.rs`: SoftHSM tokens made with other people's tools;
 //! - `fault.rs`: the faults that SoftHSM cannot have, by the module in `softhsm-tests/fault-module`;
 //! - `sandbox.rs`: the service that verifies, as a process of its own;
-//! - `spy.rs`: the PKCS#11 calls of a program, as pkcs11-spy saw them.
+//! - `spy.rs`: the PKCS#11 calls of a program, as pkcs11-spy saw them;
+//! - `swtpm.rs`: software TPMs, and keys in them made with other people's tools;
+//! - `tap.rs`: the commands between a program and its TPM: counted, held back, cut off.
 #![allow(dead_code, reason = "it is a tool box: a tool stays while no test needs it")]
 
 pub mod command;
@@ -23,6 +25,8 @@ pub mod pki;
 pub mod sandbox;
 pub mod softhsm;
 pub mod spy;
+pub mod swtpm;
+pub mod tap;
 pub mod terminal;
 
 use std::ffi::{OsStr, OsString};
