@@ -10,4 +10,5 @@ mod pkcs11_backend;
 mod sandbox;
 mod sigv4x509;
 mod support_works;
+#[cfg(feature = "tpm")]
 mod tpm;

@@ -22,8 +22,8 @@ use super::error::Fault;
 use super::handle::Handle;
 use super::keyfile::{Hierarchy, Parent};
 use super::library;
-use super::line::Line;
 use super::public::{PublicArea, Template};
+use super::reach::Reach;
 use super::tcti;
 use super::wire::{self, Wire, WireLog};
 
@@ -54,10 +54,10 @@ pub(super) struct Lockout {
 }
 
 impl Tpm {
-    /// Opens the TPM; no command is sent.
-    pub(super) fn open(line: Box<dyn Line>, log: Arc<WireLog>) -> Result<Self, KeyError> {
+    /// Opens the TPM; no command is sent. A missing library is told before a missing TPM: it is the first that must be mended.
+    pub(super) fn open(reach: &Reach, limit: Duration, log: Arc<WireLog>) -> Result<Self, KeyError> {
         library::load()?;
-        tcti::lay_ready(Wire::new(line, Arc::clone(&log)));
+        tcti::lay_ready(Wire::new(reach.connect(limit)?, Arc::clone(&log)));
         // The name is not looked at: the wire that was laid ready is taken.
         let context = Context::new(TctiNameConf::Device(Default::default())).map_err(|error| {
             KeyError::new(KeyErrorKind::Unreachable, "tpm2-tss cannot open the TPM").with_source(error)

@@ -87,7 +87,7 @@ pub fn generate(new: &NewKey, options: &DeviceOptions) -> Result<GeneratedKey, K
         };
         let (way, limit) = (reach.clone(), options.limit);
         let outcome = worker::run(options, &reach, move |log| {
-            let mut tpm = Tpm::open(way.connect(limit)?, log)?;
+            let mut tpm = Tpm::open(&way, limit, log)?;
             work.run(&mut tpm)
         })?;
         match outcome {

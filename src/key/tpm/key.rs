@@ -48,7 +48,7 @@ impl TpmDevice {
     fn read_public(&self, handle: Handle) -> Result<(PublicArea, Option<Vec<u8>>), KeyError> {
         let (reach, limit) = (self.reach.clone(), self.options.limit);
         worker::run(&self.options, &self.reach, move |log| {
-            let mut tpm = Tpm::open(reach.connect(limit)?, log)?;
+            let mut tpm = Tpm::open(&reach, limit, log)?;
             let (_, area) = sign::find(&mut tpm, handle).map_err(KeyError::from)?;
             Ok((area, tpm.read_public_response(handle)))
         })?
@@ -242,7 +242,7 @@ impl TpmKey {
             {
                 log.remember(handle.number(), known.clone());
             }
-            let mut tpm = Tpm::open(reach.connect(options.limit)?, log)?;
+            let mut tpm = Tpm::open(&reach, options.limit, log)?;
             Job {
                 place: &shared.place,
                 name: &shared.reference,
