@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::super::error::{Advice, KeyError, KeyErrorKind};
+use super::super::error::KeyErrorKind::{
+    self, Device, NotFound, Reference, SecretLocked, SecretWrong, Unreachable, Unsupported,
+};
+use super::super::error::{Advice, KeyError};
 
 /// A TPM_RC other than success, as it came from the TPM.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,8 +158,6 @@ const fn mended(
 ) -> Entry {
     Entry { code, name, kind, meaning, remedy: Some(remedy) }
 }
-
-use KeyErrorKind::{Device, NotFound, Reference, SecretLocked, SecretWrong, Unreachable, Unsupported};
 
 /// Part 2 §6.6.3; codes that this program's commands cannot provoke are left out and print as unknown.
 const TABLE: &[Entry] = &[

@@ -11,6 +11,9 @@ const CC_POLICY_COMMAND_CODE: u32 = 0x0000_016c;
 const CC_POLICY_PCR: u32 = 0x0000_017f;
 const CC_POLICY_PASSWORD: u32 = 0x0000_018c;
 
+/// Of so many registers every set is tried in search of those that differ.
+const MOST_REGISTERS: usize = 10;
+
 /// One policy command of a key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -165,8 +168,8 @@ impl PcrPolicy {
 
     /// Why the policy is not met, given the registers' present values in the order of the selection.
     ///
-    /// The policy holds one digest over all registers, so that with several of them the one that differs can be told only
-    /// where putting a register back to its value at reset (zeros, or ones for those of a dynamic launch) gives that digest.
+    /// The policy holds one digest over all registers. With one register it is the one that differs; with several, those can
+    /// be told that were as after a reset when the key was made, since putting them back gives that digest.
     pub(super) fn explain(&self, name_hash: u16, values: &[Vec<u8>]) -> String {
         let registers: Vec<String> = self
             .selection
@@ -176,35 +179,39 @@ impl PcrPolicy {
         if values.len() != registers.len() {
             return format!("this TPM keeps no values for some of {}", registers.join(", "));
         }
-        let is_met = |values: &[Vec<u8>]| {
-            public::hash_with(name_hash, &values.concat()).is_some_and(|digest| digest == self.digest)
-        };
-        if is_met(values) {
-            return "its registers changed while they were compared".to_owned();
-        }
-        if let ([only], [value]) = (registers.as_slice(), values) {
-            return format!("{only} differs: it is now {}", hex(value));
-        }
-        for (at, name) in registers.iter().enumerate() {
-            for reset in [0x00, 0xff] {
-                let mut then = values.to_vec();
-                if let Some(value) = then.get_mut(at) {
-                    value.fill(reset);
-                }
-                if is_met(&then) {
-                    return format!(
-                        "{name} differs: the key was made before it was extended, it is now {}",
-                        values.get(at).map_or_else(String::new, |value| hex(value))
-                    );
-                }
-            }
-        }
         let now: Vec<String> =
-            registers.iter().zip(values).map(|(name, value)| format!("{name} = {}", hex(value))).collect();
-        format!(
-            "one or more of these differ (the policy holds one digest over all, so the TPM cannot tell which): {}",
-            now.join(", ")
-        )
+            registers.iter().zip(values).map(|(name, value)| format!("{name} (now {})", hex(value))).collect();
+        if let [now] = now.as_slice() {
+            return format!("{now} differs");
+        }
+        match self.extended_since(name_hash, values) {
+            Some(set) => {
+                let differing: Vec<&str> =
+                    (0..).zip(&now).filter(|(at, _)| set >> at & 1 == 1).map(|(_, now)| now.as_str()).collect();
+                let verb = if differing.len() == 1 { "differs" } else { "differ" };
+                format!("{} {verb}: not extended yet when the key was made", differing.join(", "))
+            }
+            None => format!(
+                "one or more of these differ (the policy holds one digest over all, so that nobody can tell which): {}",
+                now.join(", ")
+            ),
+        }
+    }
+
+    /// The set of registers, as few as possible, whose values at reset lead to the policy's digest: zeros, or ones for those of
+    /// a dynamic launch.
+    fn extended_since(&self, name_hash: u16, values: &[Vec<u8>]) -> Option<u32> {
+        let mut sets: Vec<u32> = (1..1 << values.len().min(MOST_REGISTERS)).collect();
+        sets.sort_by_key(|set| set.count_ones());
+        sets.into_iter().find(|set| {
+            [0x00, 0xff].into_iter().any(|reset| {
+                let then = values.iter().enumerate().flat_map(|(at, value)| {
+                    let is_reset = at < MOST_REGISTERS && set >> at & 1 == 1;
+                    if is_reset { vec![reset; value.len()] } else { value.clone() }
+                });
+                public::hash_with(name_hash, &then.collect::<Vec<u8>>()).is_some_and(|digest| digest == self.digest)
+            })
+        })
     }
 }
 
@@ -298,11 +305,18 @@ mod tests {
     fn the_register_that_differs_is_named() {
         let then = vec![vec![0; 32], vec![2; 32]];
         let two = pcr(&then, [0x81, 0, 0]);
-        let now = vec![vec![9; 32], vec![2; 32]];
-        assert!(two.explain(SHA256, &now).starts_with("sha256 register 0 differs"));
+        let explained = two.explain(SHA256, &[vec![9; 32], vec![2; 32]]);
+        assert_eq!(
+            explained,
+            format!("sha256 register 0 (now {}) differs: not extended yet when the key was made", "09".repeat(32))
+        );
+        let both = pcr(&[vec![0; 32], vec![0; 32], vec![3; 32]], [0x07, 0, 0]);
+        let explained = both.explain(SHA256, &[vec![1; 32], vec![2; 32], vec![3; 32]]);
+        assert!(explained.contains("register 0 (now 01") && explained.contains("register 1 (now 02"), "{explained}");
+        assert!(!explained.contains("register 2") && explained.contains(") differ:"), "{explained}");
         let one = pcr(&[vec![5; 32]], [0, 0, 0x80]);
-        assert!(one.explain(SHA256, &[vec![6; 32]]).starts_with("sha256 register 23 differs: it is now 0606"));
+        assert!(one.explain(SHA256, &[vec![6; 32]]).starts_with("sha256 register 23 (now 0606"));
         let unknown = two.explain(SHA256, &[vec![9; 32], vec![8; 32]]);
-        assert!(unknown.contains("register 0 = 09") && unknown.contains("register 7 = 08"), "{unknown}");
+        assert!(unknown.contains("register 0 (now 09") && unknown.contains("register 7 (now 08"), "{unknown}");
     }
 }
