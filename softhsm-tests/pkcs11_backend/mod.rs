@@ -15,7 +15,8 @@ use std::time::Duration;
 use keyanchor::key::pkcs11::{Modules, Uri};
 use keyanchor::key::{
     Attendant, CertificateOfKey, Device, DeviceOptions, HashAlgorithm, KeyError, KeyErrorKind, Pkcs11Options, Secret,
-    SecretKind, SecretRequest, SecretSource, Secrets, SigningInput, SigningKey, StoredCertificate, WantedKey,
+    SecretKind, SecretRequest, SecretSource, Secrets, SigningInput, SigningKey, StoredCertificate, TpmOptions,
+    WantedKey,
 };
 use keyanchor::x509::Certificate;
 
@@ -100,7 +101,12 @@ impl Setup {
     }
 
     fn modules(self) -> Modules {
-        Modules::new(DeviceOptions { secrets: Arc::new(self.secrets), limit: self.limit, pkcs11: self.pkcs11 })
+        Modules::new(DeviceOptions {
+            secrets: Arc::new(self.secrets),
+            limit: self.limit,
+            pkcs11: self.pkcs11,
+            tpm: TpmOptions::default(),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keyanchor::key::{
     Attendant, CertificateOfKey, Device, DeviceOptions, HashAlgorithm, KeyErrorKind, Pkcs11Options, PublicKey, Secret,
-    SecretKind, SecretRequest, SecretSource, Secrets, SigningInput, SigningKey, WantedKey,
+    SecretKind, SecretRequest, SecretSource, Secrets, SigningInput, SigningKey, TpmOptions, WantedKey,
 };
 
 use super::Folder;
@@ -31,7 +31,7 @@ pub fn device_options(secrets: &[(SecretKind, &str)], pkcs11: Pkcs11Options) -> 
     for (kind, secret) in secrets {
         chosen.choose(*kind, SecretSource::Given(Arc::new(Secret::new(secret.as_bytes().to_vec()))));
     }
-    DeviceOptions { secrets: Arc::new(chosen), limit: Duration::from_secs(20), pkcs11 }
+    DeviceOptions { secrets: Arc::new(chosen), limit: Duration::from_secs(20), pkcs11, tpm: TpmOptions::default() }
 }
 
 /// Runs every check on a device whose reference selects one key.

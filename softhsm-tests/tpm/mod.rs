@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod conduct;
+mod conformance;
 mod generate;
 mod handles;
 mod key_files;

@@ -14,7 +14,7 @@ use super::{Failure, FailureKind};
 use crate::identity::IdentityReference;
 use crate::key::{
     CertificateReference, DeviceOptions, Devices, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource,
-    Secrets,
+    Secrets, TpmOptions,
 };
 
 /// How long a device may work where no flag says otherwise.
@@ -57,6 +57,12 @@ pub struct IdentityArgs {
     /// How long the device may work, prompts not counted [default: 60]
     #[arg(long, value_name = "SECONDS")]
     token_timeout: Option<String>,
+    /// Which TPM: a TCTI string [default: KEYANCHOR_TCTI, TPM_DEVICE, TPM2TOOLS_TCTI, TCTI, else /dev/tpmrm0]
+    #[arg(long, value_name = "TCTI")]
+    tcti: Option<String>,
+    /// Name, in hexadecimal, of the only TPM key that passwords may be encrypted to
+    #[arg(long, value_name = "HEX")]
+    tpm_srk_name: Option<String>,
     /// Where the TPM key's password comes from
     #[arg(long, value_name = "SOURCE")]
     tpm_password_source: Option<String>,
@@ -160,6 +166,11 @@ impl IdentityArgs {
                 default_module: env::var_os("KEYANCHOR_PKCS11_LIB").filter(|path| !path.is_empty()).map(PathBuf::from),
                 reuse_pin: self.reuse_pin,
                 use_final_try: self.use_final_try,
+            },
+            tpm: TpmOptions {
+                tcti: set(self.tcti.as_deref()).map(str::to_owned),
+                srk_name: set(self.tpm_srk_name.as_deref()).map(str::to_owned),
+                no_key_password: self.no_tpm_key_password,
             },
         })
     }

@@ -9,7 +9,7 @@ use super::choose;
 use super::*;
 use crate::key::{
     Advice, Attendant, DeviceOptions, HashAlgorithm, Pkcs11Options, Secret, SecretRequest, Secrets, SigningInput,
-    StoredCertificate,
+    StoredCertificate, TpmOptions,
 };
 use crate::x509::test_pki::{CA, Issued, Order, Pki};
 
@@ -30,6 +30,7 @@ fn devices() -> Devices {
         secrets: Arc::new(Secrets::new(Arc::new(Nobody))),
         limit: Duration::from_secs(10),
         pkcs11: Pkcs11Options::default(),
+        tpm: TpmOptions::default(),
     })
 }
 
