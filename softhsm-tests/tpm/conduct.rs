@@ -159,6 +159,40 @@ fn a_signal_waits_until_the_tpm_is_clean() {
     }
 }
 
+/// Not a test: signs on another thread, and ends when the file appears that it is told.
+#[test]
+#[ignore = "run by another test"]
+fn a_child_signs_until_it_ends() {
+    let variable = |name| std::env::var(name).unwrap();
+    let (tcti, file, go) = (variable("TEST_TCTI"), variable("TEST_FILE"), variable("TEST_GO"));
+    std::thread::spawn(move || signs(Bench::at(tcti).file(Path::new(&file))));
+    while !Path::new(&go).exists() {
+        std::thread::yield_now();
+    }
+    keyanchor::key::tpm::finish(Duration::from_secs(20));
+    std::process::exit(0);
+}
+
+#[test]
+fn a_server_that_ends_waits_until_the_tpm_is_clean() {
+    let (tpm, file) = tpm_with_file();
+    let path = tpm.path("file.pem");
+    std::fs::write(&path, file).unwrap();
+    let tap = Tap::with_trick(&tpm.socket(), LOAD, Trick::Hold);
+    let running = Run::program(std::env::current_exe().unwrap())
+        .args(["--exact", "tpm::conduct::a_child_signs_until_it_ends", "--ignored", "--nocapture"])
+        .env("TEST_TCTI", tap.tcti())
+        .env("TEST_FILE", &path)
+        .env("TEST_GO", tpm.path("go"))
+        .spawn();
+    tap.wait_for_hold();
+    std::fs::write(tpm.path("go"), "").unwrap();
+    tap.release();
+    running.wait().succeeds();
+    drop(tap);
+    assert_eq!(tpm.left_behind(), "");
+}
+
 /// Sends the signal and waits until its handler has run: the main thread, which the kernel prefers for it, waits for the test's
 /// thread, wakes for the handler and goes back to waiting, which counts as a switch.
 fn signal_and_wait(running: &Running, signal: Signal) {

@@ -31,6 +31,7 @@ use super::error::KeyError;
 pub use generate::{GeneratedKey, NewKey, NewKeyPlace, generate};
 pub use handle::Handle;
 pub use library::silence;
+pub use signals::finish;
 
 use keyfile::TpmKeyFile;
 

@@ -3,13 +3,14 @@
 //! Their default action would end the process between a Load and its FlushContext. While a [`Deferral`] lives, a handler
 //! only notes the signal; commands that follow are then refused ([`is_pending`]) but for the clean-up, and when the last
 //! deferral ends the default action is put back and the signal raised again, so that the parent sees the process die of it.
-//! A signal that somebody else handles or ignores (a server, nohup) is left alone.
+//! A signal that somebody else handles or ignores (a server, nohup) is left alone; a server calls [`finish`] when it ends.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use libc::c_int;
 
@@ -17,6 +18,12 @@ const DEFERRED: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 /// The signal that came, 0 for none.
 static PENDING: AtomicI32 = AtomicI32::new(0);
+
+/// The process ends without a signal of ours.
+static FINISHING: AtomicBool = AtomicBool::new(false);
+
+/// Told when the last deferral ends.
+static IDLE: Condvar = Condvar::new();
 
 static STATE: Mutex<State> = Mutex::new(State { depth: 0, replaced: Vec::new() });
 
@@ -50,6 +57,7 @@ impl Drop for Deferral {
         if state.depth > 0 {
             return;
         }
+        IDLE.notify_all();
         // Whoever installed a handler meanwhile keeps it, and has had the signal.
         let restored: Vec<c_int> =
             state.replaced.drain(..).filter(|signal| replace(*signal, note_address(), libc::SIG_DFL)).collect();
@@ -61,9 +69,18 @@ impl Drop for Deferral {
     }
 }
 
-/// Whether a signal that ends the process waits for the TPM.
+/// Whether the process is about to end and waits for the TPM.
 pub(super) fn is_pending() -> bool {
-    PENDING.load(Ordering::Relaxed) != 0
+    PENDING.load(Ordering::Relaxed) != 0 || FINISHING.load(Ordering::Relaxed)
+}
+
+/// Has TPM work that other threads are at end after its present command, and waits until it has taken its things out of the
+/// TPM, at most for the limit. To be called before the process ends while such threads may be at work; no TPM can be used
+/// after it.
+pub fn finish(limit: Duration) {
+    FINISHING.store(true, Ordering::Relaxed);
+    // That the limit has passed changes nothing: the process ends.
+    let _ = IDLE.wait_timeout_while(state(), limit, |state| state.depth > 0);
 }
 
 extern "C" fn note(signal: c_int) {
