@@ -1,9 +1,10 @@
 //! Damaged key files, the wrong TPM, missing parents: a clear error, and nothing left behind.
 
-use keyanchor::key::KeyErrorKind;
+use keyanchor::key::{CertificateOfKey, KeyErrorKind, WantedKey, tpm};
 
 use super::{Bench, NO_PASSWORD, OWNER, SIGNING, SRK, pem, signs};
 use crate::support::swtpm::Swtpm;
+use crate::support::tap::Tap;
 
 #[test]
 fn a_key_of_another_tpm_is_told_with_the_parents_that_were_tried() {
@@ -89,4 +90,23 @@ fn a_flipped_bit_anywhere_is_an_error_and_leaves_nothing() {
     }
     assert_eq!(tpm.left_behind(), "");
     assert_eq!(tpm.lockout_counter(), 0);
+}
+
+#[test]
+fn the_key_of_another_certificate_is_refused_before_it_signs() {
+    let tpm = Swtpm::start();
+    tpm.make_srk("0x81000001");
+    let mut files = ["ecc256", "rsa2048"].into_iter().map(|algorithm| {
+        let key = tpm.make_key("0x81000001", algorithm, SIGNING, "");
+        pem(NO_PASSWORD, SRK, &key.public(), &key.private())
+    });
+    let (file, other) = (files.next().unwrap(), files.next().unwrap());
+    let tap = Tap::on(&tpm.socket());
+    let bench = Bench::at(tap.tcti());
+    let public_key = bench.pem(&other).unwrap().public_key().unwrap().clone();
+    let wanted = WantedKey { certificate: Some(CertificateOfKey { public_key, id: None }), inferred: false };
+    let device = tpm::open_key_file("key.pem", &file, &bench.options).unwrap();
+    let error = device.open_key(&wanted).err().unwrap();
+    assert_eq!(error.kind(), KeyErrorKind::Mismatch);
+    assert!(tap.seen().is_empty());
 }

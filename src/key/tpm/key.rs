@@ -56,7 +56,7 @@ impl TpmDevice {
 }
 
 impl Device for TpmDevice {
-    fn open_key(&self, _wanted: &WantedKey) -> Result<Box<dyn SigningKey>, KeyError> {
+    fn open_key(&self, wanted: &WantedKey) -> Result<Box<dyn SigningKey>, KeyError> {
         let (place, reference, area, known) = match &self.target {
             Target::Handle(handle) => {
                 let (area, known) = self.read_public(*handle)?;
@@ -68,6 +68,9 @@ impl Device for TpmDevice {
             }
         };
         let public_key = area.signing_key().map_err(|error| error.context(&reference))?;
+        if let Some(certificate) = &wanted.certificate {
+            certificate.public_key.require(&public_key, &reference)?;
+        }
         if matches!(place, Place::Persistent(_)) && !area.is_usable_by_password() {
             return Err(KeyError::new(
                 KeyErrorKind::Unsupported,
