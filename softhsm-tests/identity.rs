@@ -1,5 +1,7 @@
 //! Key, leaf and chain from a token: what is chosen, what is sent, and what it costs.
 
+mod costs;
+
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -9,13 +11,13 @@ use keyanchor::key::{
     SecretKind, SigningInput,
 };
 
-use crate::support::Folder;
 use crate::support::conformance::{Expected, conforms, device_options};
 use crate::support::key::{Key, KeyFile};
 use crate::support::own_process::in_own_process;
 use crate::support::pki::{Ca, Certificate, bundle};
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token};
 use crate::support::spy::Spy;
+use crate::support::{Environment, Folder};
 
 const URI: &str = "pkcs11:token=mine";
 
@@ -62,13 +64,17 @@ fn refusal(outcome: Result<Identity, IdentityError>) -> KeyError {
 }
 
 /// Files for the scenario, and the environment that leads to them and to the token.
-fn with_files(hsm: &SoftHsm, files: &[(&str, String)]) -> (Folder, Vec<(std::ffi::OsString, std::ffi::OsString)>) {
+fn with_files(hsm: &SoftHsm, files: &[(&str, String)]) -> (Folder, Environment) {
     let folder = Folder::new();
     for (name, content) in files {
         folder.write(name, content);
     }
-    let environment = [hsm.env(), vec![(FOLDER.into(), folder.path().into())]].concat();
+    let environment = with_folder(hsm.env(), &folder);
     (folder, environment)
+}
+
+fn with_folder(environment: Environment, folder: &Folder) -> Environment {
+    [environment, vec![(FOLDER.into(), folder.path().into())]].concat()
 }
 
 fn file(name: &str) -> String {
@@ -95,26 +101,6 @@ fn one_uri_names_key_and_certificate_whatever_type_it_says() {
         signs(&open(&IdentityReference { key: key(&uri), ..by_uri(&uri) }).unwrap());
         assert!(open_key(&mut devices(&SoftHsm::module()), &by_uri(&uri)).unwrap().public_key().is_some());
     });
-}
-
-#[test]
-fn a_credential_by_one_uri_costs_one_login_and_25_calls() {
-    let prepare = || {
-        let (hsm, ..) = token_with_leaf(&Ca::root("Root"));
-        let spy = Spy::before(SoftHsm::module());
-        ([hsm.env(), spy.env()].concat(), (hsm, spy))
-    };
-    let scenario = || {
-        let mut devices = devices(&Spy::module());
-        let identity = Identity::open(&mut devices, &by_uri(URI), true, Timestamp::now()).unwrap();
-        signs(&identity);
-        drop(identity);
-        devices.close();
-    };
-    let Some((_hsm, spy)) = in_own_process(prepare, scenario) else { return };
-    let calls = spy.calls();
-    assert_eq!((calls.of("C_Login"), calls.of("C_SignInit"), calls.of("C_Sign")), (1, 1, 1), "{calls:?}");
-    assert!(calls.total() <= 25, "{} calls: {calls:?}", calls.total());
 }
 
 #[test]

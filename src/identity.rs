@@ -89,8 +89,8 @@ impl Identity {
     /// Opens the key after everything that can be checked without it: so no PIN is asked for, and no try is spent, where the
     /// certificate cannot be used. With `preflight` the leaf must meet the requirements of Roles Anywhere at `now`.
     ///
-    /// A token costs one search for certificates, one more for each issuer that was found nowhere else, and the search for
-    /// the key with its login. Nothing is signed.
+    /// A token costs one search for certificates, one more for each issuer where the reference selects only some of them, and
+    /// the search for the key with its login. Nothing is signed.
     pub fn open(
         devices: &mut Devices,
         wanted: &IdentityReference,
@@ -170,7 +170,8 @@ impl Found {
             Some(listing) => listing.certificates()?,
             None => Vec::new(),
         };
-        let chosen = choose::leaf(stored, &uri, || keys(holder.as_ref().unwrap_or(&token).as_ref()))?;
+        let chosen =
+            choose::leaf(stored, &uri, |certified| keys(holder.as_ref().unwrap_or(&token).as_ref(), certified))?;
         Ok(Self { leaf: chosen.leaf, id: chosen.id, others: chosen.others, token: Some(token), holder })
     }
 
@@ -212,9 +213,9 @@ impl Found {
 }
 
 /// The keys of a device; one that cannot list holds a single one.
-fn keys(device: &dyn Device) -> Result<Vec<StoredKey>, KeyError> {
+fn keys(device: &dyn Device, certified: &[PublicKey]) -> Result<Vec<StoredKey>, KeyError> {
     match device.listing() {
-        Some(listing) => listing.keys(),
+        Some(listing) => listing.keys(certified),
         None => {
             let key = device.open_key(&WantedKey::default())?;
             let (public_key, reference) = (key.public_key().cloned(), key.reference().to_owned());

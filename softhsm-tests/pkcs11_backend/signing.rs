@@ -114,7 +114,7 @@ fn an_always_authenticate_key_reuses_the_user_pin_where_that_is_allowed() {
         let mut modules = setup.modules();
         let device = modules.open(&uri("pkcs11:")).unwrap();
         // Whatever logged in first.
-        device.listing().unwrap().keys().unwrap();
+        device.listing().unwrap().keys(&[]).unwrap();
         let key = device.open_key(&WantedKey::default()).unwrap();
         key.gather_secrets().unwrap();
         signs(&*key, HashAlgorithm::Sha256);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::IdentityError;
-use crate::key::{Advice, KeyError, KeyErrorKind, StoredCertificate, StoredKey};
+use crate::key::{Advice, KeyError, KeyErrorKind, PublicKey, StoredCertificate, StoredKey};
 use crate::x509::{Certificate, CertificateError, CertificateErrorKind};
 
 /// The leaf among the certificates that a reference selected.
@@ -17,11 +17,12 @@ pub(super) struct Chosen {
 }
 
 /// Chooses the leaf. One certificate is taken as it is. Of several, those of CAs and attestations are no leaves; if that leaves
-/// more than one, `keys` is asked, and the one certificate whose key is there is taken. `reference` is what selected them.
+/// more than one, `keys` is asked for theirs, and the one certificate whose key is there is taken. `reference` is what selected
+/// them.
 pub(super) fn leaf(
     stored: Vec<StoredCertificate>,
     reference: &dyn fmt::Display,
-    keys: impl FnOnce() -> Result<Vec<StoredKey>, KeyError>,
+    keys: impl FnOnce(&[PublicKey]) -> Result<Vec<StoredKey>, KeyError>,
 ) -> Result<Chosen, IdentityError> {
     let (mut found, unreadable) = read(stored);
     let place = match found.len() {
@@ -56,7 +57,7 @@ pub(super) fn read(stored: Vec<StoredCertificate>) -> (Vec<Candidate>, Option<Ce
 fn place(
     found: &[Candidate],
     reference: &dyn fmt::Display,
-    keys: impl FnOnce() -> Result<Vec<StoredKey>, KeyError>,
+    keys: impl FnOnce(&[PublicKey]) -> Result<Vec<StoredKey>, KeyError>,
 ) -> Result<usize, IdentityError> {
     let leaves: Vec<usize> = (0..)
         .zip(found)
@@ -74,7 +75,9 @@ fn place(
         [only] => return Ok(only),
         _ => {}
     }
-    let keys = keys()?;
+    let certified = |place: &usize| found.get(*place).and_then(|(certificate, _)| certificate.public_key().ok());
+    let certified: Vec<_> = leaves.iter().filter_map(certified).collect();
+    let keys = keys(&certified)?;
     let paired: Vec<usize> = leaves
         .iter()
         .copied()

@@ -145,7 +145,7 @@ fn key(public_key: Option<PublicKey>, id: u8) -> StoredKey {
 fn one_certificate_is_taken_without_asking_for_keys() {
     let pki = Pki::new();
     let ca = pki.root("Root");
-    let chosen = choose::leaf(vec![stored(1, &ca.certificate)], &"pkcs11:", || panic!("asked for keys")).unwrap();
+    let chosen = choose::leaf(vec![stored(1, &ca.certificate)], &"pkcs11:", |_| panic!("asked for keys")).unwrap();
     assert_eq!(chosen.leaf, ca.certificate.read());
 }
 
@@ -157,7 +157,7 @@ fn certificates_of_cas_and_attestations_are_no_leaves() {
     let extensions = "1.3.6.1.4.1.41482.3.3=DER:050403";
     let attestation = ca.issue(&Order { extensions, key: Some(&leaf.key), ..Order::leaf("/CN=attestation") });
     let all = vec![stored(1, &ca.certificate), stored(2, &attestation), stored(2, &leaf)];
-    let chosen = choose::leaf(all, &"pkcs11:", || panic!("asked for keys")).unwrap();
+    let chosen = choose::leaf(all, &"pkcs11:", |_| panic!("asked for keys")).unwrap();
     assert_eq!((chosen.leaf, chosen.id), (leaf.read(), Some(vec![2])));
     assert_eq!(chosen.others, [ca.certificate.read(), attestation.read()]);
 }
@@ -169,9 +169,9 @@ fn of_several_leaves_the_one_whose_key_is_there_is_taken() {
     let (one, two) = (ca.leaf("one"), ca.leaf("two"));
     let all = || vec![stored(1, &one), stored(2, &two)];
     let public = one.read().public_key().unwrap();
-    let by_key = choose::leaf(all(), &"pkcs11:", || Ok(vec![key(Some(public), 9)])).unwrap();
+    let by_key = choose::leaf(all(), &"pkcs11:", |_| Ok(vec![key(Some(public), 9)])).unwrap();
     assert_eq!(by_key.leaf, one.read());
-    let by_id = choose::leaf(all(), &"pkcs11:", || Ok(vec![key(None, 2)])).unwrap();
+    let by_id = choose::leaf(all(), &"pkcs11:", |_| Ok(vec![key(None, 2)])).unwrap();
     assert_eq!(by_id.leaf, two.read());
 }
 
@@ -182,7 +182,7 @@ fn what_stays_ambiguous_lists_references_to_choose_from() {
     let (one, two, three) = (ca.leaf("one"), ca.leaf("two"), ca.leaf("three"));
     let choose = |keys: Vec<StoredKey>| {
         let all = vec![stored(1, &one), stored(2, &two), stored(3, &three)];
-        let error = key_error(choose::leaf(all, &"pkcs11:token=t", || Ok(keys)));
+        let error = key_error(choose::leaf(all, &"pkcs11:token=t", |_| Ok(keys)));
         assert_eq!(error.kind(), KeyErrorKind::Ambiguous);
         let Some(Advice::ChooseOne { references }) = error.advice() else { panic!("{error}") };
         (error.to_string(), references.len())
@@ -200,8 +200,8 @@ fn what_a_token_stores_badly_is_passed_over() {
     let pki = Pki::new();
     let leaf = pki.root("Root").leaf("host");
     let garbage = || StoredCertificate { der: vec![1, 2, 3], id: None, reference: "pkcs11:object=bad".into() };
-    let chosen = choose::leaf(vec![garbage(), stored(1, &leaf)], &"pkcs11:", || panic!("asked for keys")).unwrap();
+    let chosen = choose::leaf(vec![garbage(), stored(1, &leaf)], &"pkcs11:", |_| panic!("asked for keys")).unwrap();
     assert_eq!(chosen.leaf, leaf.read());
-    let error = choose::leaf(vec![garbage()], &"pkcs11:", || panic!("asked for keys")).unwrap_err();
+    let error = choose::leaf(vec![garbage()], &"pkcs11:", |_| panic!("asked for keys")).unwrap_err();
     assert!(error.to_string().starts_with("pkcs11:object=bad: wanted an X.509 certificate"), "{error}");
 }

@@ -40,11 +40,13 @@ pub trait Listing {
     fn certificates(&self) -> Result<Vec<StoredCertificate>, KeyError>;
 
     /// Certificates on the same device whose subject is this DER `Name`, whatever else the reference says: the way up from a
-    /// leaf to its issuers.
+    /// leaf to its issuers. None of them, and no device operation, where [`certificates`](Self::certificates) has given every
+    /// certificate there is.
     fn issuers(&self, subject: &[u8]) -> Result<Vec<StoredCertificate>, KeyError>;
 
-    /// The private keys that the reference selects, with their public halves. Logs in where the device wants that.
-    fn keys(&self) -> Result<Vec<StoredKey>, KeyError>;
+    /// The private keys that the reference selects, with their public halves. Logs in where the device wants that. Where
+    /// `certified` is not empty, keys of other algorithms than these may be left out.
+    fn keys(&self, certified: &[PublicKey]) -> Result<Vec<StoredKey>, KeyError>;
 }
 
 /// A certificate as a device stores it.

@@ -1,12 +1,13 @@
 //! The handle on an opened key: keeps what the key's module needs, sends it the input, and waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::super::device::SigningKey;
 use super::super::error::KeyError;
 use super::super::public::PublicKey;
 use super::super::secret::Secret;
 use super::super::signing::{Signature, SigningInput};
+use super::locked;
 use super::search::FoundKey;
 use super::sign::{self, Input, KeyRecord};
 use super::uri::Uri;
@@ -86,9 +87,4 @@ impl SigningKey for TokenKey {
         let (record, uri, input) = (Arc::clone(&self.record), self.uri.clone(), Input::new(input));
         self.worker.run(move |module| sign::sign(module, &mut locked(&record), &uri, &input, pin))
     }
-}
-
-/// A panic elsewhere leaves nothing half-changed in what is locked here.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

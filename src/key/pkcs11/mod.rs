@@ -10,6 +10,7 @@ mod locate;
 mod login;
 mod module;
 mod object;
+mod pair;
 mod raw;
 mod search;
 mod sign;
@@ -19,12 +20,15 @@ mod uri_syntax;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::device::{Device, DeviceOptions, Listing, SigningKey, StoredCertificate, StoredKey, WantedKey};
 use super::error::{KeyError, KeyErrorKind};
+use super::public::PublicKey;
 use key::TokenKey;
 use locate::Located;
+use search::ListedKey;
 pub use uri::Uri;
 use worker::Worker;
 
@@ -53,7 +57,12 @@ impl Modules {
         let worker = self.worker(locate::module(&self.options.pkcs11, &uri.module)?)?;
         let admitted = uri.clone();
         worker.run(move |module| module.admit(&admitted))?;
-        Ok(Box::new(TokenDevice { worker, uri: uri.clone() }))
+        Ok(Box::new(TokenDevice {
+            worker,
+            uri: uri.clone(),
+            gave_all: AtomicBool::new(false),
+            listed: Mutex::default(),
+        }))
     }
 
     /// Finalises each module once, and does not wait for one that is stuck.
@@ -86,12 +95,17 @@ impl Modules {
 struct TokenDevice {
     worker: Arc<Worker>,
     uri: Uri,
+    /// Every certificate on these tokens has been given out: no search finds another.
+    gave_all: AtomicBool,
+    /// What the last listing of keys read, for the one opening that follows it.
+    listed: Mutex<Vec<ListedKey>>,
 }
 
 impl Device for TokenDevice {
     fn open_key(&self, wanted: &WantedKey) -> Result<Box<dyn SigningKey>, KeyError> {
         let (uri, wanted) = (self.uri.clone(), wanted.clone());
-        let found = self.worker.run(move |module| search::private_key(module, &uri, &wanted))?;
+        let listed = std::mem::take(&mut *locked(&self.listed));
+        let found = self.worker.run(move |module| search::private_key(module, &uri, &wanted, listed))?;
         Ok(Box::new(TokenKey::new(Arc::clone(&self.worker), self.uri.clone(), found)))
     }
 
@@ -103,16 +117,29 @@ impl Device for TokenDevice {
 impl Listing for TokenDevice {
     fn certificates(&self) -> Result<Vec<StoredCertificate>, KeyError> {
         let uri = self.uri.clone();
-        self.worker.run(move |module| search::certificates(module, &uri))
+        let found = self.worker.run(move |module| search::certificates(module, &uri))?;
+        self.gave_all.store(self.uri.selects_every_object(), Ordering::Relaxed);
+        Ok(found)
     }
 
     fn issuers(&self, subject: &[u8]) -> Result<Vec<StoredCertificate>, KeyError> {
+        if self.gave_all.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
         let (uri, subject) = (self.uri.clone(), subject.to_vec());
         self.worker.run(move |module| search::issuers(module, &uri, &subject))
     }
 
-    fn keys(&self) -> Result<Vec<StoredKey>, KeyError> {
-        let uri = self.uri.clone();
-        self.worker.run(move |module| search::keys(module, &uri))
+    fn keys(&self, certified: &[PublicKey]) -> Result<Vec<StoredKey>, KeyError> {
+        let (uri, certified) = (self.uri.clone(), certified.to_vec());
+        let listed = self.worker.run(move |module| search::keys(module, &uri, &certified))?;
+        let stored = listed.iter().map(|key| key.stored.clone()).collect();
+        *locked(&self.listed) = listed;
+        Ok(stored)
     }
+}
+
+/// A panic elsewhere leaves nothing half-changed in what is locked here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
-use cryptoki_sys::{CKK_EC, CKK_RSA};
 
-use super::super::algorithm::KeyAlgorithm;
 use super::super::device::{CertificateOfKey, StoredCertificate, StoredKey, WantedKey};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::public::PublicKey;
@@ -13,7 +11,8 @@ use super::super::secret::Secret;
 use super::login;
 use super::module::{Api, Module};
 use super::object::{self, KeyObject};
-use super::sign::{KeyRecord, Signer};
+use super::pair::{key_type, may_be, of_certificate, other_half, pair_template, template_of_certificate, usable};
+use super::sign::KeyRecord;
 use super::token::Token;
 use super::uri::{ObjectType, Uri};
 
@@ -72,22 +71,50 @@ fn certificates_on(
     Ok(found)
 }
 
+/// A key that a listing read; its handle is good as long as the session.
+pub(super) struct ListedKey {
+    pub(super) stored: StoredKey,
+    object: KeyObject,
+    session: u64,
+}
+
 /// The private keys that the URI selects. Logs in where exactly one token matches.
-pub(super) fn keys(module: &mut Module, uri: &Uri) -> Result<Vec<StoredKey>, KeyError> {
+///
+/// Where it is known what is certified, one search for each type of key returns both halves.
+pub(super) fn keys(module: &mut Module, uri: &Uri, certified: &[PublicKey]) -> Result<Vec<ListedKey>, KeyError> {
     excluded(uri, ObjectType::Private)?;
     let matching = module.matching(uri)?;
     if let [only] = matching[..] {
         log_in(module, only, uri)?;
     }
-    let template = object::template(ObjectClass::PRIVATE_KEY, uri);
-    let mut found = Vec::new();
+    let mut listed = Vec::new();
     for place in matching {
         let (api, token, _) = module.token_at(place)?;
-        for key in candidates(api, token, &template)? {
-            found.push(StoredKey { reference: reference(token, &key, uri), public_key: key.public_key, id: key.id });
+        for object in keys_on(api, token, uri, certified)? {
+            let (public_key, id) = (object.public_key.clone(), object.id.clone());
+            let stored = StoredKey { public_key, id, reference: reference(token, &object, uri) };
+            listed.push(ListedKey { stored, object, session: token.session_number() });
         }
     }
-    Ok(found)
+    Ok(listed)
+}
+
+fn keys_on(api: &Api, token: &mut Token, uri: &Uri, certified: &[PublicKey]) -> Result<Vec<KeyObject>, KeyError> {
+    log::info!("searching {} for private keys", token.name());
+    let mut key_types: Vec<KeyType> = Vec::new();
+    for key_type in certified.iter().map(key_type) {
+        if !key_types.contains(&key_type) {
+            key_types.push(key_type);
+        }
+    }
+    let mut found = Vec::new();
+    for key_type in key_types {
+        found.extend(pairs(api, token, &pair_template(key_type, uri.id.clone(), uri.object.clone()))?);
+    }
+    match found.is_empty() {
+        true => candidates(api, token, &object::template(ObjectClass::PRIVATE_KEY, uri)),
+        false => Ok(found),
+    }
 }
 
 /// A private key that was found.
@@ -100,32 +127,26 @@ pub(super) struct FoundKey {
     pub(super) keypad: bool,
 }
 
-/// Finds the private key: one login, one search that returns both halves where the certificate's CKA_ID is known, else a
-/// search by what the URI says.
-pub(super) fn private_key(module: &mut Module, uri: &Uri, wanted: &WantedKey) -> Result<FoundKey, KeyError> {
+/// Finds the private key: one login; no search where a listing has just read it, one search that returns both halves where
+/// the certificate's CKA_ID is known, else a search by what the URI says.
+pub(super) fn private_key(
+    module: &mut Module,
+    uri: &Uri,
+    wanted: &WantedKey,
+    listed: Vec<ListedKey>,
+) -> Result<FoundKey, KeyError> {
     if !wanted.inferred {
         excluded(uri, ObjectType::Private)?;
     }
     let place = module.token_of_key(uri, wanted)?;
     log_in(module, place, uri)?;
     let (api, token, _) = module.token_at(place)?;
-    log::info!("searching {} for the private key", token.name());
-
     let certificate = wanted.certificate.as_ref();
-    let pair = match certificate.and_then(|certificate| pair_template(uri, certificate, wanted.inferred)) {
-        // A module that cannot search like this is asked in the usual way below.
-        Some(pair) => {
-            candidates(api, token, &pair).or_else(|error| if token.lost { Err(error) } else { Ok(Vec::new()) })?
-        }
-        None => Vec::new(),
-    };
-    let key = match of_certificate(pair, certificate) {
+    let session = token.session_number();
+    let listed = listed.into_iter().filter(|key| key.session == session).map(|key| key.object).collect();
+    let key = match of_certificate(listed, certificate) {
         Ok(key) => key,
-        Err(others) => {
-            let found = candidates(api, token, &object::template(ObjectClass::PRIVATE_KEY, uri))?;
-            // An inferred key may have another label than the URI names: then the CKA_ID's keys are what there is.
-            choose(api, token, if found.is_empty() { others } else { found }, uri, certificate)?
-        }
+        Err(_) => search(api, token, uri, wanted)?,
     };
     let reference = reference(token, &key, uri);
     let signer = usable(&key, certificate).map_err(|error| error.context(&reference))?;
@@ -143,6 +164,20 @@ pub(super) fn private_key(module: &mut Module, uri: &Uri, wanted: &WantedKey) ->
         form: 0,
     };
     Ok(FoundKey { record, reference, user_pin, keypad })
+}
+
+fn search(api: &Api, token: &mut Token, uri: &Uri, wanted: &WantedKey) -> Result<KeyObject, KeyError> {
+    log::info!("searching {} for the private key", token.name());
+    let certificate = wanted.certificate.as_ref();
+    let pair = match certificate.and_then(|certificate| template_of_certificate(uri, certificate, wanted.inferred)) {
+        Some(template) => pairs(api, token, &template)?,
+        None => Vec::new(),
+    };
+    of_certificate(pair, certificate).or_else(|others| {
+        let found = candidates(api, token, &object::template(ObjectClass::PRIVATE_KEY, uri))?;
+        // An inferred key may have another label than the URI names: then the CKA_ID's keys are what there is.
+        choose(api, token, if found.is_empty() { others } else { found }, uri, certificate)
+    })
 }
 
 /// Finds a key again whose session has ended: a token that was away may have come back with other handles. Costs nothing
@@ -170,20 +205,9 @@ pub(super) fn find_again(module: &mut Module, place: usize, record: &mut KeyReco
     Ok(())
 }
 
-/// Both halves of the certificate's key pair at once: they share CKA_ID and CKA_KEY_TYPE, which certificates do not have.
-/// `None` where the certificate has no CKA_ID, or the URI names another.
-fn pair_template(uri: &Uri, certificate: &CertificateOfKey, inferred: bool) -> Option<Vec<Attribute>> {
-    let id = certificate.id.clone().filter(|id| !id.is_empty())?;
-    let key_type = match certificate.public_key.algorithm() {
-        KeyAlgorithm::Rsa { .. } => KeyType::RSA,
-        KeyAlgorithm::Ec(_) => KeyType::EC,
-    };
-    if uri.id.as_ref().is_some_and(|wanted| *wanted != id) {
-        return None;
-    }
-    // An inferred key has the certificate's CKA_ID, and often another label.
-    let label = uri.object.clone().filter(|_| !inferred).map(Attribute::Label);
-    Some([Attribute::KeyType(key_type), Attribute::Id(id)].into_iter().chain(label).collect())
+/// The key pairs that fit; none where the module cannot search for both halves at once, so that it is asked in the usual way.
+fn pairs(api: &Api, token: &mut Token, template: &[Attribute]) -> Result<Vec<KeyObject>, KeyError> {
+    candidates(api, token, template).or_else(|error| if token.lost { Err(error) } else { Ok(Vec::new()) })
 }
 
 /// Private keys that fit the template, with the public halves that public objects of the same CKA_ID show.
@@ -212,49 +236,6 @@ fn public_objects(api: &Api, token: &mut Token, id: Vec<u8>) -> Result<Vec<KeyOb
     let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id)];
     let handles = object::find(api, token, &template)?;
     handles.into_iter().map(|handle| object::key(api, token, handle)).collect()
-}
-
-/// The public key object that belongs to a private one: CKA_ID tells, and where several share it, CKA_LABEL.
-fn other_half(key: &KeyObject, public: &[KeyObject]) -> Option<PublicKey> {
-    let same_id = || public.iter().filter(|half| half.id == key.id && half.key_type == key.key_type);
-    let same_label = same_id().filter(|half| half.label == key.label);
-    let half = only(same_id()).or_else(|| only(same_label))?;
-    half.public_key.clone()
-}
-
-fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
-    let first = items.next();
-    first.filter(|_| items.next().is_none())
-}
-
-/// The certificate's key among these: by public key, and where the token shows none, by CKA_ID (law 1: no test signature).
-/// Gives the candidates back where none is, or where several may be.
-fn of_certificate(
-    mut found: Vec<KeyObject>,
-    certificate: Option<&CertificateOfKey>,
-) -> Result<KeyObject, Vec<KeyObject>> {
-    let Some(certificate) = certificate else { return Err(found) };
-    let same = found.iter().position(|key| key.public_key.as_ref() == Some(&certificate.public_key));
-    if let Some(place) = same {
-        return Ok(found.swap_remove(place));
-    }
-    match only((0..).zip(&found).filter(|(_, key)| may_be(key, certificate))) {
-        Some((place, _)) => Ok(found.swap_remove(place)),
-        None => Err(found),
-    }
-}
-
-/// Whether this is a key without a public half that nothing distinguishes from the certificate's.
-fn may_be(key: &KeyObject, certificate: &CertificateOfKey) -> bool {
-    let key_type = match certificate.public_key.algorithm() {
-        KeyAlgorithm::Rsa { .. } => CKK_RSA,
-        KeyAlgorithm::Ec(_) => CKK_EC,
-    };
-    let id = certificate.id.as_ref().filter(|id| !id.is_empty());
-    key.public_key.is_none()
-        && key.problem.is_none()
-        && key.key_type == Some(key_type)
-        && (id.is_none() || key.id.as_ref() == id)
 }
 
 fn choose(
@@ -296,25 +277,6 @@ fn several(token: &Token, found: &[&KeyObject], uri: &Uri) -> KeyError {
     let references: Vec<_> = found.iter().map(|key| reference(token, key, uri)).collect();
     let message = format!("wanted one private key, {} on {} match {uri}", references.len(), token.name());
     KeyError::new(KeyErrorKind::Ambiguous, message).with_advice(Advice::ChooseOne { references })
-}
-
-/// How the key signs, or why it cannot.
-fn usable(key: &KeyObject, certificate: Option<&CertificateOfKey>) -> Result<Signer, KeyError> {
-    let unsupported = |message: &str| KeyError::new(KeyErrorKind::Unsupported, message);
-    if let Some(problem) = &key.problem {
-        return Err(unsupported(&problem.to_string()));
-    }
-    if key.signs == Some(false) {
-        return Err(unsupported("wanted a key that may sign, its CKA_SIGN is false"));
-    }
-    let known = key.public_key.as_ref().or(certificate.map(|certificate| &certificate.public_key));
-    match (known.map(PublicKey::algorithm), key.key_type, key.curve) {
-        (Some(KeyAlgorithm::Rsa { .. }), _, _) | (None, Some(CKK_RSA), _) => Ok(Signer::Rsa),
-        (Some(KeyAlgorithm::Ec(curve)), _, _) | (None, Some(CKK_EC), Some(curve)) => Ok(Signer::Ec(curve)),
-        (None, Some(CKK_EC), None) => Err(unsupported("the token does not show the curve of this EC key")),
-        (None, Some(other), _) => Err(unsupported(&format!("wanted an RSA or EC key, found CKA_KEY_TYPE 0x{other:X}"))),
-        (None, None, _) => Err(unsupported("the token does not show what type of key this is")),
-    }
 }
 
 /// Says whether a login was made.

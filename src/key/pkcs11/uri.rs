@@ -87,6 +87,11 @@ impl Uri {
         self
     }
 
+    /// Whether the URI selects whole tokens, and with them every object on them.
+    pub(super) fn selects_every_object(&self) -> bool {
+        self.object.is_none() && self.id.is_none()
+    }
+
     /// Whether the PIN itself stands in the URI, so that it is visible in the process list when the URI is an argument.
     pub(super) fn holds_pin(&self) -> bool {
         matches!(self.pin, Some(SecretSource::Given(_)))
