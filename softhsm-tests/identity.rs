@@ -12,10 +12,11 @@ use keyanchor::key::{
 };
 
 use crate::support::conformance::{Expected, conforms, device_options};
+use crate::support::fault::Fault;
 use crate::support::key::{Key, KeyFile};
 use crate::support::own_process::in_own_process;
 use crate::support::pki::{Ca, Certificate, bundle};
-use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token};
+use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token, WRONG_TEST_PIN};
 use crate::support::spy::Spy;
 use crate::support::{Environment, Folder};
 
@@ -266,4 +267,27 @@ fn every_supported_key_on_a_token_conforms() {
             conforms(&*device(&format!("{URI};id=%{number:02x}")), &expected);
         }
     });
+}
+
+#[test]
+fn the_pin_of_the_key_s_uri_goes_before_the_certificate_s() {
+    let prepare = || {
+        let (hsm, ..) = token_with_leaf(&Ca::root("Root"));
+        let fault = Fault::of(&hsm);
+        (fault.env(), (hsm, fault))
+    };
+    let scenario = || {
+        let with_pin = |pin: &str| format!("{URI}?pin-value={pin}");
+        let pkcs11 = Pkcs11Options { module: Some(Fault::module()), ..Pkcs11Options::default() };
+        let mut devices = Devices::new(device_options(&[], pkcs11));
+        // Though they select the same, and though they do not.
+        for certificate in [URI, "pkcs11:token=mine;object=leaf"] {
+            let certificate = format!("{certificate}?pin-value={WRONG_TEST_PIN}");
+            let wanted = IdentityReference { key: key(&with_pin(TEST_USER_PIN)), ..by_uri(&certificate) };
+            signs(&Identity::open(&mut devices, &wanted, true, Timestamp::now()).unwrap());
+        }
+        devices.close();
+    };
+    let Some((_hsm, fault)) = in_own_process(prepare, scenario) else { return };
+    assert_eq!((fault.user_pins_tried(), fault.wrong_pins()), (1, 0));
 }

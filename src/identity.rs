@@ -160,9 +160,14 @@ impl Found {
     }
 
     fn on_token(devices: &mut Devices, uri: &Uri, key: Option<&KeyReference>) -> Result<Self, IdentityError> {
-        // One URI for both opens one device. What it says of the type can be true of one of them only.
+        // One URI for both opens one device. What it says of the type can be true of one of them only; the PIN, which is not
+        // printed, is the key's first.
         let own = key.filter(|key| key.to_string() != uri.to_string());
-        let uri = if own.is_some() { uri.clone() } else { uri.clone().without_type() };
+        let uri = match key {
+            Some(KeyReference::Pkcs11(same)) if own.is_none() => same.clone().or_pin_of(uri).without_type(),
+            None => uri.clone().without_type(),
+            Some(_) => uri.clone(),
+        };
         // Opened before the token is asked for anything, because a login uses the PIN of the key's reference first.
         let holder = own.map(|key| devices.open(key)).transpose()?;
         let token = devices.open_token(&uri)?;

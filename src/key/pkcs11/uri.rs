@@ -87,6 +87,13 @@ impl Uri {
         self
     }
 
+    /// The same URI, with the PIN source of the other where it has none.
+    #[must_use]
+    pub fn or_pin_of(mut self, other: &Self) -> Self {
+        self.pin = self.pin.or_else(|| other.pin.clone());
+        self
+    }
+
     /// Whether the URI selects whole tokens, and with them every object on them.
     pub(super) fn selects_every_object(&self) -> bool {
         self.object.is_none() && self.id.is_none()
