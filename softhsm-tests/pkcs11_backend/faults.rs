@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use cryptoki_sys::{CKR_DEVICE_REMOVED, CKR_GENERAL_ERROR, CKR_SESSION_READ_ONLY_EXISTS};
+use cryptoki_sys::{
+    CKR_CANT_LOCK, CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_GENERAL_ERROR, CKR_SESSION_READ_ONLY_EXISTS,
+};
 use keyanchor::key::{HashAlgorithm, KeyErrorKind, SigningInput, WantedKey};
 
 use super::{Setup, refused, signs, uri};
@@ -123,4 +125,35 @@ fn a_token_without_read_only_sessions_gets_another() {
     let prepare = || faulty(|fault| fault.error("C_OpenSession", Which::Nth(1), CKR_SESSION_READ_ONLY_EXISTS));
     let Some((fault, _token)) = in_own_process(prepare, scenario) else { return };
     assert_eq!(fault.calls().of("C_OpenSession"), 2);
+}
+
+#[test]
+fn a_module_that_cannot_lock_is_started_without_locks() {
+    let scenario = || {
+        let mut modules = Setup::new(&Fault::module()).user_pin().modules();
+        let key = modules.open(&uri("pkcs11:")).unwrap().open_key(&WantedKey::default()).unwrap();
+        signs(&*key, HashAlgorithm::Sha256);
+        modules.close();
+    };
+    let prepare = || faulty(|fault| fault.error("C_Initialize", Which::Nth(1), CKR_CANT_LOCK));
+    let Some((fault, _token)) = in_own_process(prepare, scenario) else { return };
+    assert_eq!(fault.calls().of("C_Initialize"), 2);
+}
+
+#[test]
+fn a_slot_that_cannot_be_read_hides_no_other() {
+    let scenario = || {
+        let mut modules = Setup::new(&Fault::module()).user_pin().modules();
+        // Whichever of the two slots answers the error.
+        let device = modules.open(&uri("pkcs11:")).unwrap();
+        assert_eq!(device.listing().unwrap().keys(&[]).unwrap().len(), 1);
+        modules.close();
+    };
+    let prepare = || {
+        let (_, (fault, token)) = faulty(|fault| fault.error("C_GetTokenInfo", Which::Nth(1), CKR_DEVICE_ERROR));
+        let other = token.hsm().token("other");
+        other.generate(Key::Ec256, "01", "k");
+        (fault.env(), (fault, token, other))
+    };
+    in_own_process(prepare, scenario);
 }

@@ -9,7 +9,9 @@ use crate::support::own_process::in_own_process;
 use crate::support::pki::Ca;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token, WRONG_TEST_PIN};
 use crate::support::{Environment, variable};
-use cryptoki_sys::{CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED};
+use cryptoki_sys::{
+    CKF_LOGIN_REQUIRED, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED, CKR_USER_ALREADY_LOGGED_IN,
+};
 use keyanchor::key::Advice;
 
 fn token() -> Token {
@@ -204,4 +206,46 @@ fn a_login_is_tried_for_a_certificate_only_where_one_token_matches_and_shows_non
     };
     let Some((fault, ..)) = in_own_process(prepare, scenario) else { return };
     assert_eq!(fault.calls().of("C_Login"), 1);
+}
+
+#[test]
+fn several_tokens_without_the_certificate_are_not_logged_in_to_for_it() {
+    let prepare = || {
+        let token = token();
+        let other = token.hsm().token("other");
+        let fault = Fault::of(token.hsm());
+        (fault.env(), (fault, token, other))
+    };
+    let scenario = || {
+        let mut modules = Setup::new(&Fault::module()).user_pin().modules();
+        let device = modules.open(&uri("pkcs11:object=hidden")).unwrap();
+        let texts = ["no certificate matches", "token 'login' holds", "token 'other' holds"];
+        refused(device.listing().unwrap().certificates(), KeyErrorKind::NotFound, &texts);
+        modules.close();
+    };
+    let Some((fault, ..)) = in_own_process(prepare, scenario) else { return };
+    assert_eq!(fault.calls().of("C_Login"), 0);
+}
+
+#[test]
+fn an_empty_pin_is_a_pin_and_not_the_request_to_use_a_keypad() {
+    let scenario = || {
+        let error = refused(
+            open(Setup::new(&Fault::module()).pin(SecretKind::UserPin, ""), "pkcs11:"),
+            KeyErrorKind::SecretWrong,
+            &[],
+        );
+        // A NULL PIN would be CKR_ARGUMENTS_BAD for a token without a keypad.
+        assert!(["CKR_PIN_INCORRECT from C_Login", "CKR_PIN_LEN_RANGE from C_Login"].contains(&error.code().unwrap()));
+    };
+    let Some((fault, _token)) = in_own_process(|| faulty(|fault| fault), scenario) else { return };
+    assert_eq!(fault.user_pins_tried(), 1);
+}
+
+#[test]
+fn who_is_logged_in_already_has_succeeded() {
+    let scenario = || open(Setup::new(&Fault::module()).user_pin(), "pkcs11:").unwrap();
+    let prepare = || faulty(|fault| fault.no_login(TEST_USER_PIN).flags(CKF_LOGIN_REQUIRED, 0));
+    let Some((fault, _token)) = in_own_process(prepare, scenario) else { return };
+    assert_eq!(fault.answered("C_Login", CKR_USER_ALREADY_LOGGED_IN), 1);
 }

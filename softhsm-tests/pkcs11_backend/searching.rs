@@ -5,11 +5,11 @@ use std::path::Path;
 use keyanchor::key::{Advice, HashAlgorithm, KeyErrorKind, WantedKey};
 
 use super::{Setup, certificates, of, refused, signs, uri};
-use crate::support::Environment;
 use crate::support::key::{Key, KeyFile};
 use crate::support::own_process::in_own_process;
 use crate::support::pki::Ca;
 use crate::support::softhsm::{SoftHsm, Token};
+use crate::support::{Environment, variable};
 
 /// A token with an identity `mine` under ID 01.
 fn token_with_identity() -> (Environment, Token) {
@@ -340,6 +340,79 @@ fn modules_that_cannot_be_used_say_why() {
                 assert!(error.to_string().contains("SOFTHSM2_CONF") || error.kind() == KeyErrorKind::NotFound)
             }
         }
+    };
+    in_own_process(prepare, scenario);
+}
+
+#[test]
+fn a_module_is_found_by_its_name_and_in_its_folder() {
+    let scenario = || {
+        let by_name = |query: &str| {
+            let mut setup = setup();
+            setup.pkcs11.module = None;
+            let mut modules = setup.modules();
+            let found = modules.open(&uri(&format!("pkcs11:token=here?{query}"))).map(|device| certificates(&*device));
+            modules.close();
+            found
+        };
+        let folder = SoftHsm::module();
+        let folder = folder.parent().unwrap().display();
+        // libsofthsm2.so in a folder named after the module, as distributions put it.
+        for query in ["module-name=softhsm2", &format!("module-path={folder}&module-name=softhsm2")] {
+            assert_eq!(by_name(query).unwrap().len(), 1, "{query}");
+        }
+        // opensc-pkcs11.so in the library folder: it loads, and has no token here.
+        refused(by_name("module-name=opensc-pkcs11"), KeyErrorKind::NotFound, &["opensc-pkcs11.so shows"]);
+    };
+    in_own_process(token_with_identity, scenario);
+}
+
+#[test]
+fn slot_and_serial_select_the_token_that_has_them() {
+    const SLOT: &str = "KEYANCHOR_TEST_SLOT";
+    let prepare = || {
+        let (environment, here) = token_with_identity();
+        let there = here.hsm().token("there");
+        let environment = [environment, vec![variable(SLOT, here.slot.to_string())]].concat();
+        (environment, (here, there))
+    };
+    let scenario = || {
+        let mut modules = setup().modules();
+        let slot = std::env::var(SLOT).unwrap();
+        let by_slot = certificates(&*modules.open(&uri(&format!("pkcs11:slot-id={slot}"))).unwrap());
+        assert_eq!(by_slot.len(), 1);
+        let serial = by_slot[0].reference.split(';').find(|part| part.starts_with("serial=")).unwrap();
+        assert_eq!(certificates(&*modules.open(&uri(&format!("pkcs11:{serial}"))).unwrap()).len(), 1);
+        let description = format!("SoftHSM%20slot%20ID%200x{:x}", slot.parse::<u64>().unwrap());
+        let by_description = modules.open(&uri(&format!("pkcs11:slot-description={description}"))).unwrap();
+        assert_eq!(certificates(&*by_description).len(), 1);
+        modules.close();
+    };
+    in_own_process(prepare, scenario);
+}
+
+#[test]
+fn of_several_keys_that_its_own_uri_selects_the_certificate_s_is_taken() {
+    let prepare = || {
+        let (environment, token) = token_with_identity();
+        token.generate(Key::Ec256, "02", "second");
+        token.generate(Key::Rsa2048, "03", "third");
+        (environment, token)
+    };
+    let scenario = || {
+        let mut modules = setup().modules();
+        let device = modules.open(&uri("pkcs11:token=here")).unwrap();
+        let leaf = certificates(&*device).remove(0);
+        // With the certificate's CKA_ID, and from a file, without it.
+        let of_leaf = of(&leaf);
+        let mut of_file = of(&leaf);
+        of_file.certificate.as_mut().unwrap().id = None;
+        for wanted in [of_leaf, of_file] {
+            let key = device.open_key(&WantedKey { inferred: false, ..wanted }).unwrap();
+            assert!(key.reference().contains("object=mine"), "{}", key.reference());
+            signs(&*key, HashAlgorithm::Sha256);
+        }
+        modules.close();
     };
     in_own_process(prepare, scenario);
 }

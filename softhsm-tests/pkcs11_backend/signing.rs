@@ -9,7 +9,7 @@ use crate::support::own_process::in_own_process;
 use crate::support::pki::Ca;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, WRONG_TEST_PIN};
 use crate::support::spy::Spy;
-use cryptoki_sys::{CKM_RSA_PKCS, CKR_DATA_LEN_RANGE, CKR_MECHANISM_INVALID};
+use cryptoki_sys::{CKA_EC_POINT, CKA_MODULUS, CKM_RSA_PKCS, CKR_DATA_LEN_RANGE, CKR_MECHANISM_INVALID};
 
 #[test]
 fn every_kind_of_key_signs_every_hash() {
@@ -160,4 +160,44 @@ fn a_wrong_context_pin_is_tried_once_and_leaves_nothing_behind() {
     };
     let Some((_hsm, spy)) = in_own_process(always_authenticate, scenario) else { return };
     assert_eq!(["C_Login", "C_SignInit", "C_Sign"].map(|name| spy.calls().of(name)), [2, 1, 0]);
+}
+
+#[test]
+fn a_context_pin_from_a_source_of_its_own_serves_every_signature_without_a_question() {
+    let scenario = || {
+        let setup = Setup::new(&Spy::module()).user_pin().pin(SecretKind::ContextPin, TEST_USER_PIN);
+        let person = setup.person.clone();
+        let mut modules = setup.modules();
+        let key = modules.open(&uri("pkcs11:")).unwrap().open_key(&WantedKey::default()).unwrap();
+        for _ in 0..2 {
+            key.gather_secrets().unwrap();
+            signs(&*key, HashAlgorithm::Sha256);
+        }
+        assert_eq!(person.asked(), 0);
+        modules.close();
+    };
+    let Some((_hsm, spy)) = in_own_process(always_authenticate, scenario) else { return };
+    assert_eq!(["C_Login", "C_SignInit", "C_Sign"].map(|name| spy.calls().of(name)), [3, 2, 2]);
+}
+
+#[test]
+fn a_token_that_hides_both_public_halves_signs_with_the_key_of_the_certificate_s_id() {
+    let prepare = || {
+        let token = SoftHsm::new().token("signing");
+        let ca = Ca::root("Test Root");
+        token.identity(Key::Rsa2048, "01", "rsa", &ca);
+        token.identity(Key::Ec384, "02", "ec", &ca);
+        let fault = Fault::of(token.hsm()).hide(CKA_MODULUS).hide(CKA_EC_POINT);
+        (fault.env(), (fault, token))
+    };
+    let scenario = || {
+        let mut modules = Setup::new(&Fault::module()).user_pin().modules();
+        for name in ["rsa", "ec"] {
+            let device = modules.open(&uri(&format!("pkcs11:object={name}"))).unwrap();
+            let key = device.open_key(&of(&certificates(&*device)[0])).unwrap();
+            signs(&*key, HashAlgorithm::Sha256);
+        }
+        modules.close();
+    };
+    in_own_process(prepare, scenario);
 }

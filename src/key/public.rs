@@ -230,3 +230,28 @@ pub(super) fn name_of(oid: der::asn1::ObjectIdentifier) -> String {
 fn unreadable(wanted: &str) -> KeyError {
     KeyError::new(KeyErrorKind::Unsupported, format!("wanted {wanted}, found something else in the public key"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_is_the_same_bare_and_in_an_octet_string() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let point = [&[0x04][..], &vec![0x17; curve.point_len() - 1]].concat();
+            let wrapped = der::asn1::OctetStringRef::new(&point).unwrap().to_der().unwrap();
+            let bare = PublicKey::from_ec(curve, &point).unwrap();
+            assert_eq!(bare, PublicKey::from_ec(curve, &wrapped).unwrap());
+            assert_eq!(bare.as_raw(), point);
+        }
+    }
+
+    #[test]
+    fn a_point_that_is_compressed_or_of_another_curve_is_refused() {
+        for point in [[&[0x02][..], &[0x17; 32]].concat(), [&[0x04][..], &[0x17; 96]].concat(), Vec::new()] {
+            let error = PublicKey::from_ec(Curve::P256, &point).unwrap_err();
+            assert_eq!(error.kind(), KeyErrorKind::Unsupported);
+            assert!(error.to_string().contains(&format!("found {} octets", point.len())), "{error}");
+        }
+    }
+}
