@@ -3,6 +3,7 @@
 
 mod support;
 
+mod aws_cli;
 mod fault_module_works;
 mod identity;
 mod key_file;

@@ -15,6 +15,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 
+use crate::support::command::has_aws_cli;
 use crate::support::sandbox::Sandbox;
 use client::{Answer, CA_EXTENSIONS, Identity, LEAF_EXTENSIONS, Pki, RequestPlan, curl};
 
@@ -196,6 +197,9 @@ fn parameters_are_checked_after_the_signature() {
 
 #[test]
 fn the_aws_cli_learns_who_it_is_from_what_was_vended() {
+    if !has_aws_cli("the_aws_cli_learns_who_it_is_from_what_was_vended") {
+        return;
+    }
     let (_pki, leaf, sandbox) = simple(&[]);
     let credentials = credentials(&RequestPlan::new(&leaf).send(&sandbox));
     let output = Command::new("aws")

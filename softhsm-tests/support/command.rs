@@ -304,6 +304,17 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+/// Whether the AWS CLI is there. Where it is not, says which test is skipped: past the capture of test output, so that a person
+/// sees it.
+pub fn has_aws_cli(test: &str) -> bool {
+    let there = Command::new("aws").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there = there.is_ok_and(|status| status.success());
+    if !there {
+        let _ = writeln!(std::io::stderr(), "skipped {test}: the AWS CLI (aws) is not installed");
+    }
+    there
+}
+
 /// Runs one of other people's tools that must succeed, and gives its stdout.
 #[track_caller]
 pub fn tool<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>, environment: Environment) -> Vec<u8> {

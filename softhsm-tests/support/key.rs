@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Folder;
 use super::command::{Run, tool};
+use super::{Folder, text};
 
 /// A kind of key pair, for files and tokens alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Key {
     Ec384,
     Ec521,
     Rsa2048,
+    /// A size that Roles Anywhere does not take.
+    Rsa1024,
     /// An algorithm that Roles Anywhere does not take.
     Ed25519,
     /// A curve that Roles Anywhere does not take.
@@ -28,6 +30,7 @@ impl Key {
             Self::Ec384 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
             Self::Ec521 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
             Self::Rsa2048 => &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+            Self::Rsa1024 => &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
             Self::Ed25519 => &["-algorithm", "ED25519"],
             Self::Secp256k1 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
         }
@@ -128,8 +131,4 @@ impl Hash {
 
 fn openssl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     tool("openssl", arguments, Vec::new())
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }

@@ -68,6 +68,11 @@ impl Folder {
     }
 }
 
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 /// The first of these paths that exists; `what` names it, and `package` has it, where none does.
 fn find_file(what: &str, package: &str, candidates: &[&str]) -> PathBuf {
     candidates.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_else(|| {

@@ -281,7 +281,7 @@ fn signature_algorithm(kind: Key, hash: Hash) -> Vec<u8> {
     match (kind, hash) {
         (Key::Rsa2048, Hash::Sha1) => rsa(5),
         (Key::Rsa2048, Hash::Sha256) => rsa(11),
-        (Key::Ed25519, _) => panic!("a CA of these tests signs with RSA or ECDSA"),
+        (Key::Rsa1024 | Key::Ed25519, _) => panic!("a CA of these tests signs with RSA-2048 or ECDSA"),
         (_, Hash::Sha1) => sequence(&[&oid(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01])]),
         (_, Hash::Sha256) => sequence(&[&oid(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02])]),
     }

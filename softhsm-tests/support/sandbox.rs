@@ -1,4 +1,4 @@
-//! A running `keyanchor sandbox`, on a port and in a folder of its own.
+//! A running `keyanchor sandbox`, on a port and in a folder of its own, and credentials that are asked of it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,6 +8,19 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use super::command::{Outcome, Run, keyanchor};
+use super::pki::Ca;
+
+/// What a request names; the service has every trust anchor, profile and role.
+pub const ARNS: [&str; 6] = [
+    "--trust-anchor-arn",
+    "arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/11111111-2222-4333-8444-555555555555",
+    "--profile-arn",
+    "arn:aws:rolesanywhere:eu-central-1:111122223333:profile/0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f1",
+    "--role-arn",
+    "arn:aws:iam::111122223333:role/ExampleRole",
+];
 
 /// Ends on drop. Its log is kept until then.
 pub struct Sandbox {
@@ -35,6 +48,23 @@ impl Sandbox {
         sandbox.endpoint = sandbox.announced(&mut stdout, "endpoint: ");
         sandbox.ca = sandbox.announced(&mut stdout, "ca: ").into();
         sandbox
+    }
+
+    /// A service that trusts this CA.
+    pub fn trusting(ca: &Ca) -> Self {
+        Self::trusting_with(ca, &[])
+    }
+
+    /// The same with more arguments, such as faults.
+    pub fn trusting_with(ca: &Ca, more: &[&str]) -> Self {
+        let anchor = ca.certificate.pem_path();
+        Self::start(["--trust-anchor", anchor.to_str().unwrap()].iter().chain(more))
+    }
+
+    /// `keyanchor credential-process` with all that it needs to ask here, and with these arguments.
+    pub fn credential_process<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        let here = ["--endpoint", &self.endpoint, "--ca-bundle", self.ca.to_str().unwrap()];
+        keyanchor(["credential-process"]).args(ARNS).args(here).args(arguments)
     }
 
     /// The line of stdout that begins so.
@@ -72,6 +102,15 @@ impl Sandbox {
         self.folder.path()
     }
 
+    /// Ends it, and says how many connections were opened in all: a client that was accepted late is counted too.
+    pub fn connections(mut self) -> usize {
+        self.end_by(Signal::TERM);
+        let log = self.log();
+        let summary = log.lines().last().unwrap();
+        let count = summary.split(' ').find_map(|field| field.strip_prefix("connections="));
+        count.unwrap_or_else(|| panic!("no count of connections in {summary:?}")).parse().unwrap()
+    }
+
     /// Sends a signal and waits for the end.
     pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
         let pid = Pid::from_child(&self.child);
@@ -84,5 +123,39 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The credential that a `credential-process` printed.
+#[derive(Debug)]
+pub struct Printed {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: String,
+    pub expiration: String,
+}
+
+impl Printed {
+    /// Reads stdout, which must hold the document as SDKs want it and nothing else: these members in this order, the version a
+    /// number, no line end.
+    #[track_caller]
+    pub fn by(outcome: &Outcome) -> Self {
+        let json = outcome.succeeds().json();
+        let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name}\n{outcome}")).to_owned();
+        let printed = Self {
+            access_key_id: text("AccessKeyId"),
+            secret_access_key: text("SecretAccessKey"),
+            session_token: text("SessionToken"),
+            expiration: text("Expiration"),
+        };
+        let Self { access_key_id, secret_access_key, session_token, expiration } = &printed;
+        let document = format!(
+            r#"{{"Version":1,"AccessKeyId":"{access_key_id}","SecretAccessKey":"{secret_access_key}","SessionToken":"{session_token}","Expiration":"{expiration}"}}"#
+        );
+        assert_eq!(outcome.text(), document, "{outcome}");
+        assert!(access_key_id.starts_with("ASIASANDBOX"), "{outcome}");
+        assert!(secret_access_key.starts_with("sandbox-not-a-secret-"), "{outcome}");
+        assert!(session_token.len() > 20 && expiration.ends_with('Z'), "{outcome}");
+        printed
     }
 }

@@ -112,6 +112,7 @@ impl Token {
             Key::Ec384 => "EC:secp384r1",
             Key::Ec521 => "EC:secp521r1",
             Key::Rsa2048 => "RSA:2048",
+            Key::Rsa1024 => "RSA:1024",
             Key::Ed25519 => "EC:edwards25519",
             Key::Secp256k1 => "EC:secp256k1",
         };
