@@ -4,6 +4,7 @@
 mod support;
 
 mod aws_cli;
+mod credential_process;
 mod fault_module_works;
 mod identity;
 mod key_file;
