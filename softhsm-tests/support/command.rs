@@ -259,7 +259,9 @@ impl Outcome {
     pub fn fails_with(&self, code: i32) -> &Self {
         self.ends_with(code);
         assert!(self.stdout.is_empty(), "something on stdout\n{self}");
-        assert!(self.stderr.lines().any(|line| line.starts_with("error: ")), "no line 'error: …'\n{self}");
+        // On a terminal an erased note may stand before it.
+        let is_error = |line: &str| line.rsplit("\u{1b}[K").next().is_some_and(|line| line.starts_with("error: "));
+        assert!(self.stderr.lines().any(is_error), "no line 'error: …'\n{self}");
         self
     }
 
