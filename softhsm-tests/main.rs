@@ -4,14 +4,18 @@
 mod support;
 
 mod aws_cli;
+mod chains;
 mod credential_process;
 mod fault_module_works;
 mod identity;
 mod key_file;
+mod overlap;
 mod pins;
 mod pkcs11_backend;
+mod preflight;
 mod prompts;
 mod sandbox;
+mod service;
 mod sigv4x509;
 mod support_works;
 #[cfg(feature = "tpm")]
