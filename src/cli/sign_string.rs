@@ -22,10 +22,10 @@ pub struct Args {
     #[command(flatten)]
     identity: IdentityArgs,
     /// How the signature is printed: json (quoted hex), text (hex) or bin
-    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    #[arg(long, value_name = "FORMAT", default_value = "json", help_heading = "Signature")]
     format: String,
     /// Hash of the signature: SHA256, SHA384 or SHA512
-    #[arg(long, value_name = "HASH", default_value = "SHA256")]
+    #[arg(long, value_name = "HASH", default_value = "SHA256", help_heading = "Signature")]
     digest: String,
     #[command(flatten)]
     log: LogArgs,
