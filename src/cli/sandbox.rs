@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ArgAction::Set;
+
+use super::values::{SWITCH, switch};
 use super::{Failure, FailureKind};
 use crate::sandbox::{self, Announcement, Fault, Options, SandboxError};
 
@@ -75,7 +78,7 @@ pub struct Args {
     role_arn: Vec<String>,
 
     /// Let requests set roleSessionName, as a profile's acceptRoleSessionName does
-    #[arg(long)]
+    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
     accept_role_session_name: bool,
 
     /// The profile's session duration, which a request can only shorten
