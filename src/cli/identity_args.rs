@@ -216,6 +216,9 @@ impl IdentityArgs {
         if self.reuse_pin {
             return Err(usage("wanted --tpm-key-password or --reuse-pin, found both"));
         }
+        if self.pkcs8_password.as_ref().is_some_and(|arg| !arg.0.is_empty()) {
+            return Err(usage("wanted --tpm-key-password or --pkcs8-password, found both"));
+        }
         if secrets.is_chosen(SecretKind::TpmKeyPassword) {
             return Err(usage("wanted --tpm-key-password or --tpm-password-source, found both"));
         }
