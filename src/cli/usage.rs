@@ -33,8 +33,9 @@ fn message(error: &clap::Error) -> String {
             format!("{}: wanted a value, found none", flag.unwrap_or("a flag"))
         }
         _ => {
-            let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-            format!("{}: wanted another value{reason}", flag.unwrap_or("the command line"))
+            let reason = std::error::Error::source(error).map(ToString::to_string);
+            let reason = reason.unwrap_or_else(|| "wanted another value".to_owned());
+            format!("{}: {reason}", flag.unwrap_or("the command line"))
         }
     }
 }
