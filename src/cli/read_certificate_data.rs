@@ -9,7 +9,7 @@ use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::output::print;
 use super::{Failure, FailureKind};
-use crate::key::{CertificateReference, Devices, KeyAlgorithm, StoredCertificate};
+use crate::key::{CertificateReference, Devices, KeyAlgorithm, KeyError, KeyErrorKind, StoredCertificate};
 use crate::x509::{Certificate, read_certificates};
 
 /// Print a certificate, or list those on a token
@@ -45,10 +45,21 @@ fn read(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
             let listing = device.listing().ok_or_else(|| {
                 Failure::new(FailureKind::Key, format!("wanted a token that lists certificates, found none for {uri}"))
             })?;
-            list(&listing.certificates()?)
+            list(&matching(listing.certificates())?)
         }
     };
     print(text)
+}
+
+/// That nothing matches is an answer here, as in the peer; what the token holds instead is said beside it.
+fn matching(found: Result<Vec<StoredCertificate>, KeyError>) -> Result<Vec<StoredCertificate>, KeyError> {
+    match found {
+        Err(error) if error.kind() == KeyErrorKind::NotFound => {
+            log::warn!("{error}");
+            Ok(Vec::new())
+        }
+        found => found,
+    }
 }
 
 fn describe(certificate: &Certificate) -> Result<String, Failure> {
