@@ -1,0 +1,57 @@
+//! What `--help` says, to the letter: a flag that comes, goes or changes its words shows here.
+//!
+//! `KEYANCHOR_UPDATE_SNAPSHOTS=1 cargo test --test softhsm help` writes the files in `softhsm-tests/snapshots/help` anew.
+
+use std::path::PathBuf;
+
+use crate::support::command::keyanchor;
+
+const COMMANDS: [&str; 5] = ["credential-process", "sign-string", "read-certificate-data", "sandbox", "version"];
+
+/// Compares with the recorded text, or records it.
+#[track_caller]
+fn is_as_recorded(name: &str, arguments: &[&str]) {
+    let outcome = keyanchor(arguments).run();
+    let said = outcome.succeeds().text();
+    let file =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("softhsm-tests/snapshots/help").join(format!("{name}.txt"));
+    if std::env::var_os("KEYANCHOR_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&file, said).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    assert_eq!(said, recorded, "the help differs from {}", file.display());
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn the_help_of_each_command_is_as_recorded() {
+    is_as_recorded("keyanchor", &["--help"]);
+    for command in COMMANDS {
+        is_as_recorded(command, &[command, "--help"]);
+        is_as_recorded(command, &["help", command]);
+    }
+}
+
+#[test]
+fn every_command_is_recorded() {
+    let listing = keyanchor(["--help"]).run();
+    let (_, commands) = listing.text().split_once("Commands:\n").unwrap();
+    let names = commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    assert_eq!(names.filter(|name| *name != "help").collect::<Vec<_>>(), COMMANDS);
+}
+
+#[test]
+fn help_has_no_peculiarities() {
+    for command in COMMANDS {
+        let help = keyanchor([command, "--help"]).run();
+        for line in help.text().lines() {
+            assert!(line.chars().count() <= 130, "too long for a terminal: {line}");
+        }
+        // Every flag says what it does: its words follow on its own line or on the next one.
+        let lines: Vec<_> = help.text().lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0].trim_start().starts_with("--")) {
+            let words = pair[0].trim_start().split_once("  ").map_or(pair[1], |(_, words)| words).trim();
+            assert!(words.starts_with(|first: char| first.is_uppercase()), "says nothing: {pair:?}");
+        }
+    }
+}
