@@ -23,7 +23,7 @@ use super::parent::{self, Attempt, OpenParent, StorageKey};
 use super::public::{PublicArea, Template};
 use super::reach::Reach;
 use super::refusal::{self, Refusal};
-use super::worker;
+use super::worker::{self, Turn};
 
 /// The key to make. It signs and does nothing else, and cannot leave its TPM (fixedTPM, fixedParent, sensitiveDataOrigin).
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub fn generate(new: &NewKey, options: &DeviceOptions) -> Result<GeneratedKey, K
             srk_name: options.tpm.srk_name.clone(),
         };
         let (way, limit) = (reach.clone(), options.limit);
-        let outcome = worker::run(options, &reach, move |log| {
+        let outcome = worker::run(options, &reach, &Turn::default(), move |log| {
             let mut tpm = Tpm::open(&way, limit, log)?;
             work.run(&mut tpm)
         })?;

@@ -17,11 +17,12 @@ use super::public::PublicArea;
 use super::reach::Reach;
 use super::refusal::Refusal;
 use super::sign::{self, Job, Password, Place};
-use super::worker;
+use super::worker::{self, Turn};
 
 /// A TPM, seen through the reference to one key.
 pub(super) struct TpmDevice {
     reach: Reach,
+    turn: Turn,
     options: DeviceOptions,
     target: Target,
 }
@@ -41,13 +42,13 @@ impl TpmDevice {
     }
 
     fn new(target: Target, options: &DeviceOptions) -> Self {
-        Self { reach: Reach::resolve(&options.tpm), options: options.clone(), target }
+        Self { reach: Reach::resolve(&options.tpm), turn: Turn::default(), options: options.clone(), target }
     }
 
     /// What the TPM shows of the key at a handle: one ReadPublic.
     fn read_public(&self, handle: Handle) -> Result<(PublicArea, Option<Vec<u8>>), KeyError> {
         let (reach, limit) = (self.reach.clone(), self.options.limit);
-        worker::run(&self.options, &self.reach, move |log| {
+        worker::run(&self.options, &self.reach, &self.turn, move |log| {
             let mut tpm = Tpm::open(&reach, limit, log)?;
             let (_, area) = sign::find(&mut tpm, handle).map_err(KeyError::from)?;
             Ok((area, tpm.read_public_response(handle)))
@@ -83,6 +84,7 @@ impl Device for TpmDevice {
         let key = TpmKey {
             shared: Arc::new(Shared { place, reference, area, known, options: self.options.clone() }),
             reach: self.reach.clone(),
+            turn: self.turn.clone(),
             public_key,
             gathered: Mutex::default(),
         };
@@ -109,6 +111,7 @@ struct Shared {
 struct TpmKey {
     shared: Arc<Shared>,
     reach: Reach,
+    turn: Turn,
     public_key: PublicKey,
     /// Secrets that were asked for ahead of the signature that will use them.
     gathered: Mutex<Gathered>,
@@ -236,7 +239,7 @@ impl TpmKey {
         let (hash, digest) = (input.hash(), input.digest().to_vec());
         let password = self.password(secrets.key.as_ref());
         let parent_password = secrets.parent.clone();
-        worker::run(&self.shared.options, &self.reach, move |log| {
+        worker::run(&self.shared.options, &self.reach, &self.turn, move |log| {
             let options = &shared.options;
             // A session proves its password for the Name, so that there the TPM is asked whether the key is still the same:
             // a proof for another key would count towards lockout.

@@ -2,8 +2,8 @@
 //! be interrupted, the program that waits for it can go on. Signals are put off meanwhile.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,12 +15,19 @@ use super::wire::WireLog;
 /// A silence after which the person is told (see [`Attendant::device_is_slow`](super::super::Attendant::device_is_slow)).
 const SLOW: Duration = Duration::from_millis(500);
 
+/// One piece of work at a time: a TPM without a resource manager has room for three objects, and one signature may need two.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Arc<Mutex<()>>);
+
 /// Does the work and waits for it; the error of a silent TPM names the command that it did not answer.
 pub(super) fn run<T: Send + 'static>(
     options: &DeviceOptions,
     device: impl fmt::Display,
+    turn: &Turn,
     work: impl FnOnce(Arc<WireLog>) -> T + Send + 'static,
 ) -> Result<T, KeyError> {
+    // Nobody holds it longer than the limit.
+    let _turn = turn.0.lock().unwrap_or_else(PoisonError::into_inner);
     let log = Arc::new(WireLog::default());
     let (sender, receiver) = mpsc::sync_channel(1);
     let _deferral = Deferral::begin();
