@@ -225,7 +225,7 @@ impl Work {
         match evict(tpm, session) {
             Ok(_) => Ok(()),
             Err(fault) if fault.is_wrong_secret() => {
-                Err(refusal::wrong_secret(tpm, SecretKind::TpmParentPassword, name, true, &fault).into())
+                Err(refusal::wrong_secret(tpm, SecretKind::TpmParentPassword, Some(name), true, &fault).into())
             }
             Err(fault) => Err(fault.into()),
         }

@@ -185,7 +185,7 @@ fn under_persistent<T>(
     match work(tpm, &open, &name) {
         Ok(done) => Ok((done, open.key)),
         Err(Attempt::Failed(fault)) if fault.is_wrong_secret() => Err(match secret {
-            Some(_) => refusal::wrong_secret(tpm, SecretKind::TpmParentPassword, &name, exempt, &fault).into(),
+            Some(_) => refusal::wrong_secret(tpm, SecretKind::TpmParentPassword, Some(&name), exempt, &fault).into(),
             None => wants(&name),
         }),
         Err(Attempt::WrongParent(fault) | Attempt::Failed(fault)) => Err(fault.into()),
@@ -262,7 +262,7 @@ impl Search<'_> {
         let session = salted_password(self.tpm, &salt_key, self.srk_name, hierarchy, secret)?;
         self.tpm.create_primary(self.hierarchy, self.template, session).map_err(|fault| {
             if fault.is_wrong_secret() {
-                refusal::wrong_secret(self.tpm, SecretKind::TpmParentPassword, &name, true, &fault).into()
+                refusal::wrong_secret(self.tpm, SecretKind::TpmParentPassword, Some(&name), true, &fault).into()
             } else {
                 fault.into()
             }

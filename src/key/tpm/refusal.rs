@@ -36,8 +36,16 @@ impl From<KeyError> for Refusal {
     }
 }
 
-/// The TPM refused a password that was given: what was tried, and what the TPM says about further tries.
-pub(super) fn wrong_secret(tpm: &mut Tpm, kind: SecretKind, object: &str, exempt: bool, fault: &Fault) -> KeyError {
+/// The TPM refused a password that was given: what was tried, and what the TPM says about further tries. `object` names what
+/// has the password where that is not the key.
+pub(super) fn wrong_secret(
+    tpm: &mut Tpm,
+    kind: SecretKind,
+    object: Option<&str>,
+    exempt: bool,
+    fault: &Fault,
+) -> KeyError {
+    let of = object.map_or_else(String::new, |object| format!(" of {object}"));
     let tries = match tpm.lockout() {
         _ if exempt => "; wrong ones do not count towards lockout here".to_owned(),
         Some(Lockout { tries_left: 0, one_forgiven_after }) => {
@@ -48,20 +56,17 @@ pub(super) fn wrong_secret(tpm: &mut Tpm, kind: SecretKind, object: &str, exempt
         }
         None => String::new(),
     };
-    KeyError::new(
-        KeyErrorKind::SecretWrong,
-        format!("the TPM refused the {kind} of {object}, which was tried once{tries}"),
-    )
-    .with_code(fault.code())
+    KeyError::new(KeyErrorKind::SecretWrong, format!("the TPM refused the {kind}{of}, which was tried once{tries}"))
+        .with_code(fault.code())
 }
 
 /// The TPM is in lockout: nothing that was given matters, and nothing more is tried.
-pub(super) fn lockout(tpm: &mut Tpm, object: &str, fault: &Fault) -> KeyError {
+pub(super) fn lockout(tpm: &mut Tpm, fault: &Fault) -> KeyError {
     let recovery = tpm.lockout().map_or_else(String::new, |lockout| forgiveness(lockout.one_forgiven_after));
     KeyError::new(
         KeyErrorKind::SecretLocked,
         format!(
-            "the TPM is in dictionary-attack lockout after too many wrong passwords and refuses {object}, whatever the \
+            "the TPM is in dictionary-attack lockout after too many wrong passwords and refuses the key, whatever the \
              password{recovery}"
         ),
     )

@@ -70,7 +70,7 @@ impl Job<'_> {
     pub(super) fn run(&self, tpm: &mut Tpm) -> Result<Signature, Refusal> {
         let choices = scheme::choices(self.area.scheme(), self.algorithm, self.hash, self.digest)?;
         self.sign(tpm, &choices).map_err(|refusal| match refusal {
-            Refusal::Fault(fault) if fault.is(ResponseCode::LOCKOUT) => refusal::lockout(tpm, self.name, &fault).into(),
+            Refusal::Fault(fault) if fault.is(ResponseCode::LOCKOUT) => refusal::lockout(tpm, &fault).into(),
             other => other,
         })
     }
@@ -98,7 +98,7 @@ impl Job<'_> {
                 if area.octets() != self.area.octets() {
                     return Err(KeyError::new(
                         KeyErrorKind::Mismatch,
-                        format!("{handle} holds another key than when it was opened"),
+                        "the handle holds another key than when it was opened",
                     )
                     .into());
                 }
@@ -183,7 +183,7 @@ impl Job<'_> {
         };
         KeyError::new(
             KeyErrorKind::Unsupported,
-            format!("the PCR policy of {} is not met: {why}; an update may have changed what was measured", self.name),
+            format!("the PCR policy is not met: {why}; an update may have changed what was measured"),
         )
         .with_code(fault.code())
     }
@@ -210,14 +210,14 @@ impl Job<'_> {
             Password::Unknown => Refusal::Wants { kind: SecretKind::TpmKeyPassword, object: self.name.to_owned() },
             Password::Given(_) => {
                 let exempt = self.area.is_exempt_from_lockout();
-                refusal::wrong_secret(tpm, SecretKind::TpmKeyPassword, self.name, exempt, fault).into()
+                refusal::wrong_secret(tpm, SecretKind::TpmKeyPassword, None, exempt, fault).into()
             }
             Password::None => {
                 let said = match self.place {
                     Place::File { file, .. } if file.without_password => "although its file says that it has none",
                     _ => "and was said to have none",
                 };
-                KeyError::new(KeyErrorKind::SecretWrong, format!("{} has a password, {said}", self.name))
+                KeyError::new(KeyErrorKind::SecretWrong, format!("the key has a password, {said}"))
                     .with_code(fault.code())
                     .with_advice(Advice::GiveSecret {
                         flag: SecretKind::TpmKeyPassword.flag(),
