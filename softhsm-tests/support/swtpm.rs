@@ -42,8 +42,14 @@ impl Swtpm {
         self.folder.join("sock")
     }
 
-    /// The TCTI string by which tpm2-tss reaches it.
+    /// The TCTI string by which the program reaches it within a test. tpm2-tss's own transport does not close its socket in
+    /// children, so that a program which another test starts meanwhile would keep the TPM's one line busy.
     pub fn tcti(&self) -> String {
+        format!("device:{}", self.socket().display())
+    }
+
+    /// The TCTI string by which tpm2-tss reaches it.
+    pub fn tpm2_tss_tcti(&self) -> String {
         format!("swtpm:path={}", self.socket().display())
     }
 
@@ -59,7 +65,10 @@ impl Swtpm {
             .arg("-c")
             .args(line)
             .args(arguments)
-            .envs(vec![variable("TPM2TOOLS_TCTI", self.tcti()), variable("TPM2OPENSSL_TCTI", self.tcti())])
+            .envs(vec![
+                variable("TPM2TOOLS_TCTI", self.tpm2_tss_tcti()),
+                variable("TPM2OPENSSL_TCTI", self.tpm2_tss_tcti()),
+            ])
             .run()
     }
 
