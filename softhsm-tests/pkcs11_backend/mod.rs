@@ -2,6 +2,7 @@
 
 mod counting;
 mod faults;
+mod kryoptic;
 mod logins;
 mod searching;
 mod signing;

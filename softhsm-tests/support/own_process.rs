@@ -23,7 +23,7 @@ pub fn in_own_process<T, S: FnOnce()>(prepare: impl FnOnce() -> (Environment, T)
     }
     let (environment, kept) = prepare();
     let this = std::env::current_exe().unwrap();
-    let arguments = [test, "--exact", "--nocapture", "--test-threads=1"];
+    let arguments = [test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"];
     let outcome = Run::program(this).args(arguments).envs(environment).env(SCENARIO, test).run();
     outcome.ends_with(0);
     assert!(outcome.text().contains("1 passed"), "no test is named {test}\n{outcome}");
