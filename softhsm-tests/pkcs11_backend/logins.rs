@@ -1,5 +1,7 @@
 //! Logins: sources of the PIN, flags of the token, one try.
 
+use std::time::Duration;
+
 use keyanchor::key::{HashAlgorithm, KeyErrorKind, SecretKind, WantedKey};
 
 use super::{Person, Setup, certificates, refused, signs, uri};
@@ -248,4 +250,35 @@ fn who_is_logged_in_already_has_succeeded() {
     let prepare = || faulty(|fault| fault.no_login(TEST_USER_PIN).flags(CKF_LOGIN_REQUIRED, 0));
     let Some((fault, _token)) = in_own_process(prepare, scenario) else { return };
     assert_eq!(fault.answered("C_Login", CKR_USER_ALREADY_LOGGED_IN), 1);
+}
+
+#[test]
+fn the_time_of_a_person_at_the_prompt_is_not_the_device_s() {
+    let scenario = || {
+        let person = Person { pin: Some(TEST_USER_PIN), thinks: Duration::from_millis(2500), ..Person::default() };
+        let mut setup = Setup::with(&SoftHsm::module(), person);
+        setup.limit = Duration::from_secs(2);
+        let person = setup.person.clone();
+        open(setup, "pkcs11:token=login").unwrap();
+        // Nor is it said that the device is slow.
+        assert_eq!((person.asked(), person.slowness()), (1, 0));
+    };
+    let prepare = || {
+        let token = token();
+        (token.env(), token)
+    };
+    in_own_process(prepare, scenario);
+}
+
+#[test]
+fn the_time_of_a_person_at_the_keypad_is_not_the_device_s() {
+    let scenario = || {
+        let mut setup = Setup::new(&Fault::module());
+        setup.limit = Duration::from_secs(2);
+        let person = setup.person.clone();
+        open(setup, "pkcs11:").unwrap();
+        assert_eq!((person.at_keypad(), person.slowness()), (1, 0));
+    };
+    let typing = |fault: Fault| fault.pin_pad(TEST_USER_PIN).delay("C_Login", Duration::from_millis(2500));
+    in_own_process(|| faulty(typing), scenario);
 }

@@ -27,6 +27,8 @@ use crate::support::softhsm::TEST_USER_PIN;
 #[derive(Default)]
 struct Person {
     pin: Option<&'static str>,
+    /// How long the answer takes.
+    thinks: Duration,
     asked: AtomicUsize,
     warnings: Mutex<Vec<String>>,
     keypad: AtomicUsize,
@@ -56,6 +58,7 @@ impl Attendant for Person {
     fn ask(&self, request: &SecretRequest<'_>) -> io::Result<Option<Secret>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.warnings.lock().unwrap().extend(request.warning.map(str::to_owned));
+        std::thread::sleep(self.thinks);
         Ok(self.pin.map(|pin| Secret::new(pin.into())))
     }
 
