@@ -38,13 +38,14 @@ impl Terminal {
 
 impl Attendant for Terminal {
     fn ask(&self, request: &SecretRequest<'_>) -> io::Result<Option<Secret>> {
-        let Ok(mut terminal) = open() else { return Ok(None) };
+        let Ok(terminal) = open() else { return Ok(None) };
         let warning = request.warning.map(|warning| format!(" ({warning})")).unwrap_or_default();
-        write!(terminal, "{} for {}{warning}: ", capitalised(request.kind), request.device)?;
+        // Quiet before the prompt: whoever sees it may type at once.
         let quiet = Quiet::start(&terminal)?;
+        write!(&terminal, "{} for {}{warning}: ", capitalised(request.kind), request.device)?;
         let line = read_line(&mut &terminal);
         drop(quiet);
-        terminal.write_all(b"\n")?;
+        (&terminal).write_all(b"\n")?;
         line.map(Some)
     }
 
