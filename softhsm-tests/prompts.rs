@@ -1,6 +1,7 @@
 //! What a person at a terminal sees and types: prompts that do not echo, one try, a terminal that is left as it was, and lines
 //! that come and go while a device waits for somebody.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -171,7 +172,11 @@ fn nothing_is_connected_while_a_prompt_waits() {
         .envs(fault.env())
         .env("KEYANCHOR_PKCS11_LIB", Fault::module())
         .on_terminal();
-    let nobody = || listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    let nobody = || {
+        // Longer than a connection takes that is under way already.
+        std::thread::sleep(Duration::from_millis(300));
+        listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    };
     terminal.sees(PROMPT);
     assert!(nobody(), "connected before the user PIN is known");
     terminal.types(TEST_USER_PIN).sees(CONTEXT_PROMPT);
