@@ -124,8 +124,10 @@ impl IdentityArgs {
             (Some(("--pkcs11", _)), Some(KeyReference::Pkcs11(uri)), None) => {
                 (None, Some(CertificateReference::Pkcs11(uri)))
             }
-            (Some(("--pkcs11", text)), Some(KeyReference::File(_) | KeyReference::Handle(_)), _) => {
-                return Err(usage(format!("--pkcs11: wanted a pkcs11: URI, found '{text}'")));
+            // The value is not repeated: it may be a URI with a PIN that lacks its beginning.
+            (Some(("--pkcs11", _)), Some(KeyReference::File(_) | KeyReference::Handle(_)), _) => {
+                return Err(usage("--pkcs11: wanted a URI that begins with pkcs11:, found something else")
+                    .with_hint("a key in a file or a TPM is named by --private-key"));
             }
             (_, None, None) => {
                 return Err(usage("wanted a key or a certificate, found no flag that names one")

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::error::KeyError;
+use super::error::{KeyError, KeyErrorKind};
 use super::pkcs11::Uri;
 use super::tpm::Handle;
 
@@ -28,7 +28,7 @@ impl FromStr for KeyReference {
         } else if Handle::is_one(text) {
             text.parse().map(Self::Handle)
         } else {
-            Ok(Self::File(text.into()))
+            file(text).map(Self::File)
         }
     }
 }
@@ -56,7 +56,7 @@ impl FromStr for CertificateReference {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        if Uri::is_one(text) { text.parse().map(Self::Pkcs11) } else { Ok(Self::File(text.into())) }
+        if Uri::is_one(text) { text.parse().map(Self::Pkcs11) } else { file(text).map(Self::File) }
     }
 }
 
@@ -65,6 +65,34 @@ impl fmt::Display for CertificateReference {
         match self {
             Self::Pkcs11(uri) => uri.fmt(f),
             Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A file's name. A URI whose scheme is missing or mistyped would pass for one, and be repeated in messages with its PIN.
+fn file(text: &str) -> Result<PathBuf, KeyError> {
+    match text.to_ascii_lowercase().contains("pin-value") {
+        true => Err(KeyError::new(
+            KeyErrorKind::Reference,
+            "wanted a file or a URI that begins with pkcs11:, found a pin-value without that beginning",
+        )),
+        false => Ok(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_behind_a_mistyped_scheme_is_no_file_and_is_not_repeated() {
+        for text in ["pkcs1:token=a?pin-value=test-secret", "token=a;PIN-VALUE=test-secret"] {
+            let key = text.parse::<KeyReference>().unwrap_err();
+            let certificate = text.parse::<CertificateReference>().unwrap_err();
+            for error in [key, certificate] {
+                assert_eq!(error.kind(), KeyErrorKind::Reference);
+                assert!(!error.to_string().contains("test-secret"), "{error}");
+            }
         }
     }
 }
