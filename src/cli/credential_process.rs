@@ -33,5 +33,5 @@ fn vend(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
     let reference = args.identity.reference()?;
     let identity = Identity::open(devices, &reference, !args.session.no_preflight(), Timestamp::now())?;
     let credentials = client.create_session(&identity)?;
-    process::write(&credentials, &mut std::io::stdout()).map_err(output::failed)
+    output::print_with(|stdout| process::write(&credentials, stdout))
 }
