@@ -11,6 +11,7 @@ use super::failure::conclude;
 use super::terminal::Terminal;
 use super::values::{SWITCH, parse, seconds, set, switch};
 use super::{Failure, FailureKind};
+use crate::end;
 use crate::identity::IdentityReference;
 use crate::key::{
     CertificateReference, DeviceOptions, Devices, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource,
@@ -186,6 +187,7 @@ impl IdentityArgs {
         };
         let mut devices = Devices::new(options);
         let code = conclude(command(&mut devices));
+        end::despite_crashes(code);
         devices.close();
         code
     }
