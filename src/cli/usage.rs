@@ -25,6 +25,7 @@ fn message(error: &clap::Error) -> String {
             Some(flag) if flag.starts_with('-') => format!("there is no flag {flag}"),
             _ => "found a word that belongs to no flag".to_owned(),
         },
+        ErrorKind::InvalidUtf8 => "wanted arguments in UTF-8, found one in another encoding".to_owned(),
         ErrorKind::InvalidSubcommand => "found no command of that name".to_owned(),
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "wanted a command, found none".to_owned()
