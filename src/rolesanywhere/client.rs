@@ -139,7 +139,7 @@ impl Client {
                 chance: (self.chance)(),
             };
             let Next::Resend { after, sign_afresh } = retries.next(&cause, &situation) else {
-                return Err(ClientError::new(self.name_timeout(cause, situation.left), retries.attempts()));
+                return Err(ClientError::new(self.name_timeout(cause), retries.attempts()));
             };
             let error = ClientError::new(cause, 1);
             log::info!("attempt {}: {error}; trying again in {} ms", retries.attempts(), after.as_millis());
@@ -214,11 +214,11 @@ impl Client {
         Connecting::start(&self.target, limit.saturating_duration_since(Instant::now()))
     }
 
-    /// Says which limit was reached where it is the overall one.
-    fn name_timeout(&self, cause: Cause, left: Duration) -> Cause {
+    /// Says what the limit of each wait comes from. It need not be over: no further try is begun that would not fit in.
+    fn name_timeout(&self, cause: Cause) -> Cause {
         match cause {
-            Cause::Connection(error) if error.kind() == ConnectionErrorKind::Timeout && left.is_zero() => {
-                let message = format!("{error}; the limit of {} s (--timeout) is reached", self.timeout.as_secs_f64());
+            Cause::Connection(error) if error.kind() == ConnectionErrorKind::Timeout => {
+                let message = format!("{error}; --timeout allows {} s in all", self.timeout.as_secs_f64());
                 ConnectionError::new(ConnectionErrorKind::Timeout, message).with_source(error).into()
             }
             other => other,

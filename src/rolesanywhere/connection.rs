@@ -35,28 +35,40 @@ pub(super) struct Target {
 }
 
 /// A connection that another thread is opening, or has opened.
-pub(super) struct Connecting(mpsc::Receiver<Result<Stream, ConnectionError>>);
+pub(super) struct Connecting {
+    opened: mpsc::Receiver<Result<Stream, ConnectionError>>,
+    /// Where to, in words.
+    place: String,
+}
 
 impl Connecting {
     /// Begins to connect; no part of it may take longer than `limit`.
     pub(super) fn start(target: &Arc<Target>, limit: Duration) -> Result<Self, ConnectionError> {
         let (sender, receiver) = mpsc::channel();
+        let place = match &target.proxy {
+            Some(proxy) => format!("{} through {}", target.endpoint.host(), proxy.name()),
+            None => target.endpoint.host().to_owned(),
+        };
         let target = Arc::clone(target);
         thread::Builder::new()
             .name("connect".to_owned())
             // The receiver is gone where nobody waits any more; then nobody wants the connection either.
             .spawn(move || drop(sender.send(open(&target, limit))))
             .map_err(|source| ConnectionError::new(Kind::Unreachable, "no thread to connect in").with_source(source))?;
-        Ok(Self(receiver))
+        Ok(Self { opened: receiver, place })
     }
 
     /// Waits for it. A thread that is late is left alone: nothing can stop a name lookup.
     pub(super) fn wait(self, deadline: Instant) -> Result<Stream, ConnectionError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        self.0.recv_timeout(left).unwrap_or_else(|error| {
+        self.opened.recv_timeout(left).unwrap_or_else(|error| {
             let (kind, message) = match error {
-                mpsc::RecvTimeoutError::Timeout => (Kind::Timeout, "the connection could not be opened in time"),
-                mpsc::RecvTimeoutError::Disconnected => (Kind::Unreachable, "the thread that connects has failed"),
+                mpsc::RecvTimeoutError::Timeout => {
+                    (Kind::Timeout, format!("the connection to {} could not be opened in time", self.place))
+                }
+                mpsc::RecvTimeoutError::Disconnected => {
+                    (Kind::Unreachable, "the thread that connects has failed".to_owned())
+                }
             };
             Err(ConnectionError::new(kind, message))
         })
@@ -71,7 +83,11 @@ fn open(target: &Target, limit: Duration) -> Result<Stream, ConnectionError> {
         None => (target.endpoint.host(), target.endpoint.port()),
     };
 
-    let socket = timed("connect", || connect(host, port, Instant::now() + limit.min(CONNECT_LIMIT)))?;
+    let connected = timed("connect", || connect(host, port, Instant::now() + limit.min(CONNECT_LIMIT)));
+    let socket = match &target.proxy {
+        Some(_) => connected.map_err(|error| error.context("proxy"))?,
+        None => connected?,
+    };
     let mut stream = Stream::Plain(socket);
     stream.set_deadline(Instant::now() + limit.min(HANDSHAKE_LIMIT));
     if let Some(proxy) = &target.proxy {
@@ -180,7 +196,7 @@ pub(super) fn lost(error: io::Error, host: &str, when: &str) -> ConnectionError 
 
 /// Asks the proxy for a tunnel (RFC 9110 §9.3.6).
 fn tunnel(stream: &mut Stream, proxy: &Proxy, endpoint: &Endpoint) -> Result<(), ConnectionError> {
-    let place = format!("the proxy {}:{}", proxy.host, proxy.port);
+    let place = proxy.name();
     let broken = |error| lost(error, &place, "before the tunnel was open");
     let host =
         if endpoint.host().contains(':') { format!("[{}]", endpoint.host()) } else { endpoint.host().to_owned() };
@@ -207,9 +223,13 @@ fn tunnel(stream: &mut Stream, proxy: &Proxy, endpoint: &Endpoint) -> Result<(),
             ));
         }
     }
-    let status = answer.split(|octet| *octet == b'\r').next().unwrap_or_default();
-    let status = status.split(|octet| *octet == b' ').nth(1).unwrap_or_default();
+    let line = answer.split(|octet| *octet == b'\r').next().unwrap_or_default();
+    let status = line.split(|octet| *octet == b' ').nth(1).unwrap_or_default();
     match status {
+        _ if !line.starts_with(b"HTTP/1.") => Err(ConnectionError::new(
+            Kind::Proxy,
+            format!("wanted an answer to CONNECT from {place}, found something else than HTTP"),
+        )),
         [b'2', _, _] => Ok(()),
         b"407" => Err(ConnectionError::new(
             Kind::Proxy,

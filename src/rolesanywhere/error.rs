@@ -197,6 +197,12 @@ impl ConnectionError {
         self
     }
 
+    /// Puts a fact of an outer layer before the message.
+    pub(super) fn context(mut self, fact: impl fmt::Display) -> Self {
+        self.message = format!("{fact}: {}", self.message);
+        self
+    }
+
     /// What a person can do about it.
     pub fn kind(&self) -> ConnectionErrorKind {
         self.kind

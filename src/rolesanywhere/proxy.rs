@@ -30,6 +30,11 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
+    /// The proxy in words, without its password.
+    pub(super) fn name(&self) -> String {
+        format!("the proxy {}:{}", self.host, self.port)
+    }
+
     /// The proxy for this endpoint, if there is one.
     pub(super) fn choose(endpoint: &Endpoint, environment: &Environment) -> Result<Option<Self>, RequestError> {
         let variable = if endpoint.is_https() { &environment.https_proxy } else { &environment.http_proxy };

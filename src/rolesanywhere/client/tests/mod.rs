@@ -133,7 +133,7 @@ fn a_server_that_never_answers_ends_by_the_limit() {
     let error = create(&identity(|| ()).0, &options).unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(connection_kind(&error), ConnectionErrorKind::Timeout);
-    assert!(error.to_string().contains("the limit of 0.6 s (--timeout) is reached"), "{error}");
+    assert!(error.to_string().contains("--timeout allows 0.6 s in all"), "{error}");
 }
 
 #[test]
