@@ -219,11 +219,14 @@ impl Secrets {
     fn read(&self, source: &SecretSource, request: &SecretRequest<'_>) -> Result<Arc<Secret>, KeyError> {
         let secret = match source {
             SecretSource::Given(secret) => return Ok(Arc::clone(secret)),
-            SecretSource::File(path) => read_file(path).map_err(|error| unreadable(&path.display(), error))?,
+            SecretSource::File(path) => {
+                read_file(path).map_err(|error| unreadable(request.kind, &path.display(), &error))?
+            }
             SecretSource::Descriptor(number) => {
                 // The kernel's own name for a descriptor: opening it needs no unsafe and leaves the original open.
                 let path = PathBuf::from(format!("/dev/fd/{number}"));
-                read_file(&path).map_err(|error| unreadable(&format_args!("descriptor {number}"), error))?
+                read_file(&path)
+                    .map_err(|error| unreadable(request.kind, &format_args!("descriptor {number}"), &error))?
             }
             SecretSource::Variable(name) => Secret::new(
                 env::var_os(name)
@@ -242,7 +245,7 @@ impl Secrets {
                         format!("wanted systemd's credential {name}, found CREDENTIALS_DIRECTORY unset"),
                     )
                 })?;
-                read_file(&path).map_err(|error| unreadable(&path.display(), error))?
+                read_file(&path).map_err(|error| unreadable(request.kind, &path.display(), &error))?
             }
             SecretSource::Prompt => self.prompt(request)?,
         };
@@ -275,12 +278,8 @@ fn credential_path(name: &str) -> Option<PathBuf> {
     env::var_os("CREDENTIALS_DIRECTORY").map(|directory| PathBuf::from(directory).join(name))
 }
 
-fn unreadable(what: &dyn fmt::Display, error: io::Error) -> KeyError {
-    let kind = match error.kind() {
-        io::ErrorKind::PermissionDenied => KeyErrorKind::Permission,
-        _ => KeyErrorKind::SecretMissing,
-    };
-    KeyError::new(kind, format!("cannot read the secret from {what}: {error}"))
+fn unreadable(kind: SecretKind, what: &dyn fmt::Display, error: &io::Error) -> KeyError {
+    KeyError::new(KeyErrorKind::SecretMissing, format!("cannot read the {kind} from {what}: {error}"))
 }
 
 /// Reads a secret without its one line end, never leaving a copy in an unwiped buffer.
