@@ -1,7 +1,7 @@
 //! Which key object belongs to which certificate, which public one to which private one, and how a key signs. Pure.
 
 use cryptoki::object::{Attribute, KeyType};
-use cryptoki_sys::{CKK_EC, CKK_RSA};
+use cryptoki_sys::{CK_KEY_TYPE, CKK_EC, CKK_EC_EDWARDS, CKK_EC_MONTGOMERY, CKK_RSA};
 
 use super::super::algorithm::KeyAlgorithm;
 use super::super::device::CertificateOfKey;
@@ -81,6 +81,9 @@ pub(super) fn may_be(key: &KeyObject, certificate: &CertificateOfKey) -> bool {
 /// How the key signs, or why it cannot.
 pub(super) fn usable(key: &KeyObject, certificate: Option<&CertificateOfKey>) -> Result<Signer, KeyError> {
     let unsupported = |message: &str| KeyError::new(KeyErrorKind::Unsupported, message);
+    if let Some(other) = key.key_type.filter(|other| !matches!(*other, CKK_RSA | CKK_EC)) {
+        return Err(unsupported(&format!("wanted an RSA or EC key, found {}", name_of(other))));
+    }
     if let Some(problem) = &key.problem {
         return Err(unsupported(&problem.to_string()));
     }
@@ -92,7 +95,15 @@ pub(super) fn usable(key: &KeyObject, certificate: Option<&CertificateOfKey>) ->
         (Some(KeyAlgorithm::Rsa { .. }), _, _) | (None, Some(CKK_RSA), _) => Ok(Signer::Rsa),
         (Some(KeyAlgorithm::Ec(curve)), _, _) | (None, Some(CKK_EC), Some(curve)) => Ok(Signer::Ec(curve)),
         (None, Some(CKK_EC), None) => Err(unsupported("the token does not show the curve of this EC key")),
-        (None, Some(other), _) => Err(unsupported(&format!("wanted an RSA or EC key, found CKA_KEY_TYPE 0x{other:X}"))),
-        (None, None, _) => Err(unsupported("the token does not show what type of key this is")),
+        (None, _, _) => Err(unsupported("the token does not show what type of key this is")),
+    }
+}
+
+/// A CKA_KEY_TYPE that cannot sign a request, as people know it.
+fn name_of(key_type: CK_KEY_TYPE) -> String {
+    match key_type {
+        CKK_EC_EDWARDS => "an Edwards key (Ed25519 or Ed448)".to_owned(),
+        CKK_EC_MONTGOMERY => "a key for key agreement (X25519 or X448)".to_owned(),
+        other => format!("CKA_KEY_TYPE 0x{other:X}"),
     }
 }

@@ -39,9 +39,8 @@ pub(super) fn certificates(module: &mut Module, uri: &Uri) -> Result<Vec<StoredC
         Ok(false) => {}
         // More likely than a hidden certificate is a typo, which the list shows.
         Err(error) if error.kind() == KeyErrorKind::SecretMissing => {
-            let unseen =
-                nothing(module, &matching, "certificate", uri).context("without the user PIN, which no source gave");
-            return Err(unseen.with_source(error));
+            let unseen = nothing(module, &matching, "certificate", uri);
+            return Err(unseen.context("seen without the user PIN, which no source gave"));
         }
         Err(error) => return Err(error),
     }
@@ -270,6 +269,7 @@ fn choose(
                 found.join(", ")
             ),
         )
+        .with_advice(Advice::ListToken { module: api.path.clone() })
     })
 }
 
