@@ -149,7 +149,7 @@ impl Found {
                 Ok(Self { leaf, id: None, others, token: None, holder: Some(holder) })
             }
             None => Err(CertificateError::new(
-                CertificateErrorKind::Missing,
+                CertificateErrorKind::Unnamed,
                 match &wanted.key {
                     Some(key) => format!("wanted the certificate of the key {key}, found none named"),
                     None => "wanted a certificate and its key, found neither named".to_owned(),
@@ -203,11 +203,14 @@ impl Found {
         let Some(device) = self.holder.as_ref().or(self.token.as_ref()) else {
             return Err(KeyError::new(KeyErrorKind::NotFound, "wanted a device that holds the key, found none").into());
         };
-        let key = device.open_key(&wanted)?;
-        if let Some(public_key) = key.public_key() {
-            certified.require(public_key, key.reference())?;
-        }
-        Ok(key)
+        let key = device.open_key(&wanted).and_then(|key| match key.public_key() {
+            Some(public_key) => certified.require(public_key, key.reference()).map(|()| key),
+            None => Ok(key),
+        });
+        Ok(key.map_err(|error| match error.kind() {
+            KeyErrorKind::Mismatch => error.context(format_args!("certificate {}", self.leaf.subject())),
+            _ => error,
+        })?)
     }
 
     fn certified(&self) -> Result<PublicKey, KeyError> {

@@ -7,7 +7,7 @@ use crate::files::shell_word;
 use crate::identity::IdentityError;
 use crate::key::{Advice, KeyError, KeyErrorKind};
 use crate::rolesanywhere::{Cause, ClientError, ConnectionErrorKind, Meaning, RequestError, ServiceError};
-use crate::x509::CertificateError;
+use crate::x509::{CertificateError, CertificateErrorKind};
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
@@ -17,15 +17,22 @@ impl From<KeyError> for Failure {
             _ => FailureKind::Key,
         };
         let failure = Self::new(kind, with_sources(&error));
-        match error.advice() {
-            Some(advice) => failure.with_hint(remedy(advice)),
-            None => failure,
+        match (error.advice(), error.kind()) {
+            (Some(advice), _) => failure.with_hint(remedy(advice)),
+            (None, KeyErrorKind::Timeout) => {
+                failure.with_hint("allow the device more time with --token-timeout SECONDS")
+            }
+            (None, _) => failure,
         }
     }
 }
 
 impl From<CertificateError> for Failure {
     fn from(error: CertificateError) -> Self {
+        if error.kind() == CertificateErrorKind::Unnamed {
+            let hint = "name it: --certificate FILE, or 'pkcs11:token=NAME;object=LABEL' where it is on a token";
+            return Self::new(FailureKind::Usage, with_sources(&error)).with_hint(hint);
+        }
         let failure = Self::new(FailureKind::Certificate, with_sources(&error));
         match error.advice() {
             Some(advice) => failure.with_hint(remedy(advice)),
@@ -47,9 +54,19 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let failure = Self::new(FailureKind::Usage, with_sources(&error));
         match error.flag() {
-            Some(flag) => failure.with_hint(format!("see {flag} in keyanchor credential-process --help")),
+            Some(flag) => failure.with_hint(choose(flag)),
             None => failure,
         }
+    }
+}
+
+/// Where the right value of a flag is found.
+fn choose(flag: &str) -> String {
+    match flag {
+        "--trust-anchor-arn" => "see which there are: aws rolesanywhere list-trust-anchors".to_owned(),
+        "--profile-arn" => "see which there are: aws rolesanywhere list-profiles".to_owned(),
+        "--role-arn" => "see which there are: aws iam list-roles".to_owned(),
+        _ => format!("see {flag} in keyanchor credential-process --help"),
     }
 }
 
@@ -80,8 +97,14 @@ fn remedy(advice: &Advice) -> String {
         Advice::ListToken { module } => format!("see what is there: pkcs11-tool --module {} -O", shell_word(module)),
         Advice::Install { package } => format!("sudo apt-get install {package}"),
         Advice::JoinGroup { group } => format!("sudo usermod -aG {group} \"$USER\", then log in again"),
-        Advice::ChooseOne { references } => format!("name one of these:\n  {}", references.join("\n  ")),
+        Advice::ChooseOne { references } => {
+            let words: Vec<_> = references.iter().map(|reference| shell_word(reference)).collect();
+            format!("name one of these:\n  {}", words.join("\n  "))
+        }
         Advice::Convert { command } => format!("convert it: {command}"),
+        Advice::NameKey => {
+            "name the key: --private-key FILE, or 'pkcs11:token=NAME;object=LABEL' on a token".to_owned()
+        }
         Advice::GiveSecret { flag, variable } => {
             format!("give it with {flag} file:PATH or in the environment variable {variable}")
         }
@@ -98,7 +121,7 @@ impl From<ClientError> for Failure {
             Cause::Key(error) => return error.into(),
             Cause::Connection(error) => (FailureKind::Network, reach(error.kind())),
             Cause::Service(error) => (refusal_kind(error.meaning()), understand(&error)),
-            Cause::Answer(_) => (FailureKind::Refused, None),
+            Cause::Answer(_) => (FailureKind::Refused, Some(SOMETHING_ELSE)),
         };
         let failure = Self::new(kind, message);
         match hint {
@@ -107,6 +130,10 @@ impl From<ClientError> for Failure {
         }
     }
 }
+
+/// Where an answer is not the service's.
+const SOMETHING_ELSE: &str =
+    "something else than AWS may have answered: check --endpoint and the proxy (env | grep -i _proxy)";
 
 /// A service that could not decide is the network's failure; a decision is a refusal.
 fn refusal_kind(meaning: Meaning) -> FailureKind {
@@ -130,6 +157,7 @@ fn reach(kind: ConnectionErrorKind) -> Option<&'static str> {
         }
         ConnectionErrorKind::OtherHost => "name the host that the certificate is for with --endpoint",
         ConnectionErrorKind::CertificateTime => "check this machine's clock: timedatectl status",
+        ConnectionErrorKind::Protocol => SOMETHING_ELSE,
         ConnectionErrorKind::TrustRoots => "sudo apt-get install ca-certificates, or name a file with --ca-bundle",
         _ => return None,
     })
@@ -175,7 +203,8 @@ fn understand(error: &ServiceError) -> Option<&'static str> {
             "CreateSession is limited per certificate and address: ask for longer sessions, less often"
         }
         Meaning::Redirect => "a redirect is not followed with a signed request: give the right --endpoint",
-        Meaning::NotTheService => "something else answered: check --endpoint and the proxy (env | grep -i _proxy)",
-        Meaning::InvalidParameter | Meaning::ServiceFailure | Meaning::Other => return None,
+        Meaning::NotTheService => SOMETHING_ELSE,
+        Meaning::ServiceFailure => "try again later; AWS tells of its failures at https://health.aws.amazon.com",
+        Meaning::InvalidParameter | Meaning::Other => return None,
     })
 }

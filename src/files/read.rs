@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::format::shell_word;
+
 /// Longest key or certificate file: the bundle of every public root of the Web has a quarter of this.
 const LONGEST_FILE: usize = 1 << 20;
 
@@ -39,12 +41,13 @@ pub enum FileErrorKind {
 #[derive(Debug)]
 pub struct FileError {
     kind: FileErrorKind,
+    path: PathBuf,
     message: String,
 }
 
 impl FileError {
     fn new(kind: FileErrorKind, path: &Path, found: impl fmt::Display) -> Self {
-        Self { kind, message: format!("cannot read {}: {found}", path.display()) }
+        Self { kind, path: path.to_owned(), message: format!("cannot read {}: {found}", path.display()) }
     }
 
     fn from_io(path: &Path, error: &io::Error) -> Self {
@@ -53,6 +56,12 @@ impl FileError {
             io::ErrorKind::PermissionDenied => Self::new(FileErrorKind::Forbidden, path, "permission denied"),
             _ => Self::new(FileErrorKind::Unreadable, path, error),
         }
+    }
+
+    /// The command that shows what stands in the way, where one does: the owners and modes of the file and the folders above it.
+    pub fn inspection(&self) -> Option<String> {
+        let forbidden = self.kind == FileErrorKind::Forbidden;
+        forbidden.then(|| format!("namei -l {}", shell_word(&self.path.display().to_string())))
     }
 
     /// What stands in the way.

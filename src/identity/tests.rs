@@ -122,7 +122,7 @@ fn a_key_without_a_certificate_opens_and_is_no_identity() {
     let wanted = files(None, Some(&leaf.key), None);
     assert!(open_key(&mut devices(), &wanted).unwrap().public_key().is_some());
     assert!(certificate_error(open(&wanted)).to_string().starts_with("wanted the certificate of the key /"));
-    assert_eq!(certificate_error(open(&IdentityReference::default())).kind(), CertificateErrorKind::Missing);
+    assert_eq!(certificate_error(open(&IdentityReference::default())).kind(), CertificateErrorKind::Unnamed);
 }
 
 #[test]

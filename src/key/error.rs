@@ -62,6 +62,8 @@ pub enum Advice {
         /// The whole command.
         command: String,
     },
+    /// Name the private key, which is not with its certificate.
+    NameKey,
     /// Give the secret by a source.
     GiveSecret {
         /// The flag that names a source for it.

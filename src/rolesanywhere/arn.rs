@@ -74,7 +74,8 @@ impl Arn {
     /// Reads the value of the flag that this kind has.
     pub(super) fn parse(kind: ArnKind, text: &str) -> Result<Self, RequestError> {
         Self::read(kind, text)
-            .map_err(|found| RequestError::new(format!("{}: wanted {}, found {found}", kind.flag(), kind.shape())))
+            .map_err(|found| format!("{}: wanted {}, found {found}", kind.flag(), kind.shape()))
+            .map_err(|message| RequestError::new(message).with_flag(kind.flag()))
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -14,6 +14,8 @@ pub enum CertificateErrorKind {
     File,
     /// The file is of a format, or holds a PEM block, that is not read here: convert it.
     Format,
+    /// No certificate was named: name one.
+    Unnamed,
     /// There is no certificate where one was named.
     Missing,
     /// The certificate does not parse: get it again.
@@ -97,6 +99,10 @@ impl Error for CertificateError {
 
 impl From<FileError> for CertificateError {
     fn from(error: FileError) -> Self {
-        Self::new(CertificateErrorKind::File, error.to_string())
+        let failure = Self::new(CertificateErrorKind::File, error.to_string());
+        match error.inspection() {
+            Some(command) => failure.with_advice(Advice::Run { command }),
+            None => failure,
+        }
     }
 }

@@ -44,7 +44,11 @@ impl From<FileError> for KeyError {
             FileErrorKind::Forbidden => KeyErrorKind::Permission,
             FileErrorKind::Missing | FileErrorKind::Unreadable => KeyErrorKind::Unreachable,
         };
-        Self::new(kind, error.to_string())
+        let failure = Self::new(kind, error.to_string());
+        match error.inspection() {
+            Some(command) => failure.with_advice(Advice::Run { command }),
+            None => failure,
+        }
     }
 }
 
@@ -76,7 +80,11 @@ fn no_key(path: &Path, octets: &[u8], blocks: &[Block<'_>]) -> KeyError {
     }
     let labels: Vec<_> = blocks.iter().map(|block| block.label).collect();
     let message = format!("{}: wanted a private key, found only {}", path.display(), labels.join(", "));
-    KeyError::new(KeyErrorKind::NotFound, message)
+    let error = KeyError::new(KeyErrorKind::NotFound, message);
+    match labels.contains(&"CERTIFICATE") {
+        true => error.with_advice(Advice::NameKey),
+        false => error,
+    }
 }
 
 fn unsupported(path: &Path, found: &str) -> KeyError {
