@@ -1,9 +1,11 @@
 //! The fault-injecting module: without faults it is the real module, and each fault is what it says. The program that
 //! suffers them is pkcs11-tool, so that these tests do not depend on the program under test.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
+use rustix::process::Signal;
 
 use crate::support::command::{Outcome, Run};
 use crate::support::fault::{Fault, Which};
@@ -58,6 +60,18 @@ fn a_call_can_be_slow() {
     let fault = Fault::of(token.hsm()).delay("C_Sign", Duration::from_millis(300));
     let outcome = sign(&fault);
     assert!(outcome.succeeds().took >= Duration::from_millis(300), "{outcome}");
+}
+
+#[test]
+fn a_module_can_crash_at_the_end() {
+    let token = token(Key::Ec256);
+    for (how, signal) in [("abort", Signal::ABORT), ("segv", Signal::SEGV)] {
+        for place in ["C_Finalize", "exit"] {
+            let fault = Fault::of(token.hsm()).crash(place, how);
+            let outcome = sign(&fault);
+            assert_eq!(outcome.status.signal(), Some(signal.as_raw()), "{place}\n{outcome}");
+        }
+    }
 }
 
 #[test]

@@ -103,6 +103,11 @@ impl Fault {
         self.told("LONG_DIGEST", "1".to_owned())
     }
 
+    /// The process ends in this function, or in `exit`, by `abort` or `segv`; or it hangs there (`hang`).
+    pub fn crash(self, place: &str, how: &str) -> Self {
+        self.told("CRASH", format!("{place}:{how}"))
+    }
+
     /// What the module and the token want.
     pub fn env(&self) -> Environment {
         let told = |(name, value): (&&str, &String)| variable(&format!("KEYANCHOR_FAULT_{name}"), value);

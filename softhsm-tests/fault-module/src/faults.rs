@@ -14,6 +14,7 @@
 //! | `HIDE=0x120,0x181` | attributes that no object shows |
 //! | `REFUSE=0x1041` | mechanisms that the token has not |
 //! | `LONG_DIGEST=1` | CKM_ECDSA takes no input that is shorter than the field |
+//! | `CRASH=C_Finalize:abort` | the process ends in this function by abort or segv, or hangs; `exit` is a handler of exit(3) |
 
 use std::env;
 use std::str::FromStr;
@@ -39,6 +40,7 @@ pub struct Faults {
     pub hidden: Vec<CK_ATTRIBUTE_TYPE>,
     pub refused: Vec<CK_MECHANISM_TYPE>,
     pub long_digest: bool,
+    pub crash: Option<Crash>,
 }
 
 /// A slow function.
@@ -66,6 +68,22 @@ pub struct Away {
     pub lists: Option<usize>,
 }
 
+/// A place where the process ends by a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    pub place: String,
+    pub how: HowToCrash,
+}
+
+/// By which signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HowToCrash {
+    Abort,
+    Segv,
+    /// Not at all: it never ends.
+    Hang,
+}
+
 impl Faults {
     pub fn from_environment() -> Result<Self, String> {
         Self::read(|name| env::var(format!("{PREFIX}{name}")).ok())
@@ -87,6 +105,7 @@ impl Faults {
             hidden: list(&variable, "HIDE", parse_number)?,
             refused: list(&variable, "REFUSE", parse_number)?,
             long_digest: variable("LONG_DIGEST").is_some(),
+            crash: list(&variable, "CRASH", |text| text.parse().ok())?.pop(),
         })
     }
 
@@ -140,6 +159,20 @@ impl FromStr for Away {
     }
 }
 
+impl FromStr for Crash {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (place, how) = match text.split_once(':').ok_or(())? {
+            (place, "abort") => (place, HowToCrash::Abort),
+            (place, "segv") => (place, HowToCrash::Segv),
+            (place, "hang") => (place, HowToCrash::Hang),
+            _ => return Err(()),
+        };
+        Ok(Self { place: place.to_owned(), how })
+    }
+}
+
 /// The parts of a list, or which variable cannot be read: a fault that is not injected would let a test pass.
 fn list<T>(
     variable: impl Fn(&str) -> Option<String>,
@@ -189,7 +222,9 @@ mod tests {
 
     #[test]
     fn a_mistake_in_the_environment_is_not_passed_over() {
-        for (name, value) in [("ERROR", "C_Sign:2"), ("DELAY", "C_Sign"), ("SET_FLAGS", "low"), ("AWAY", "C_Sign:x")] {
+        for (name, value) in
+            [("ERROR", "C_Sign:2"), ("DELAY", "C_Sign"), ("SET_FLAGS", "low"), ("AWAY", "C_Sign:x"), ("CRASH", "exit")]
+        {
             assert!(faults(&[(name, value)]).unwrap_err().contains(name), "{name}={value}");
         }
         assert!(Faults::read(|_| None).is_err());

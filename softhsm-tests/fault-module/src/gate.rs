@@ -4,6 +4,7 @@ use std::thread;
 
 use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CK_SLOT_ID, CKR_GENERAL_ERROR, CKR_OK};
 
+use crate::crash;
 use crate::module::{Module, module};
 
 /// A call that is about the module.
@@ -36,6 +37,7 @@ fn pass(function: &'static str, call: impl FnOnce(&Module) -> CK_RV) -> CK_RV {
     let number = module.count(function);
     module.journal.note(function);
     thread::sleep(module.faults.delay(function));
+    crash::at(function, module);
     let answer = match module.faults.error(function, number) {
         Some(answer) => answer,
         None => call(module),

@@ -5,6 +5,7 @@
 //! forwarding one and takes its place in the list below. What to do is read from the environment, see `faults.rs`.
 #![allow(unsafe_code)]
 
+mod crash;
 mod faults;
 mod forward;
 mod gate;
@@ -52,6 +53,9 @@ pub unsafe extern "C" fn C_GetFunctionList(list: *mut CK_FUNCTION_LIST_PTR) -> C
     if let Err(reason) = module::module() {
         eprintln!("fault module: {reason}");
         return CKR_GENERAL_ERROR;
+    }
+    if let Ok(module) = module::module() {
+        crash::prepare(module);
     }
     let functions: *const CK_FUNCTION_LIST = FUNCTIONS.get_or_init(functions);
     // SAFETY: not null, and writable by the caller's promise. The list is never written through the pointer: PKCS#11 gives
