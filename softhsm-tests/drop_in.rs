@@ -205,7 +205,7 @@ fn hex(octets: &[u8]) -> String {
 
 /// A file of the recorded identities, whose keys everybody knows.
 fn vector(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("softhsm-tests/fixtures/vectors").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("softhsm-tests/vectors/identities").join(name)
 }
 
 /// SHA-256 of `IAM RA` and the public key: PKCS#1 for RSA, the uncompressed point for EC.
@@ -214,7 +214,7 @@ const EC_KEY_DIGEST: &str = "e896aae55bfa9ebab208504054130b49bb5296c26d550b2acae
 
 #[test]
 fn an_rsa_signature_is_the_same_to_the_octet_in_every_format() {
-    let (key, certificate) = (vector("rsa.key.pem"), vector("rsa.crt.pem"));
+    let (key, certificate) = (vector("rsa.test-key.pem"), vector("rsa.pem"));
     let message = message(&unhex(RSA_KEY_DIGEST));
     for (digest, option) in [("SHA256", "-sha256"), ("SHA384", "-sha384"), ("SHA512", "-sha512")] {
         let by_openssl =
@@ -239,7 +239,7 @@ fn an_rsa_signature_is_the_same_to_the_octet_in_every_format() {
 
 #[test]
 fn openssl_verifies_ec_signatures_of_every_digest() {
-    let (key, certificate) = (vector("ec.key.pem"), vector("ec.crt.pem"));
+    let (key, certificate) = (vector("p256.test-key.pem"), vector("p256.pem"));
     let message = message(&unhex(EC_KEY_DIGEST));
     let public_key = tool("openssl", ["x509", "-in", text(&certificate), "-noout", "-pubkey"], Environment::new());
     for (digest, option) in [("SHA256", "-sha256"), ("SHA384", "-sha384"), ("SHA512", "-sha512")] {
@@ -260,14 +260,14 @@ fn verify(public_key_pem: &[u8], digest: &str, signature: &[u8], message: &[u8])
 #[test]
 fn a_token_signs_the_same_string_as_a_file() {
     let token = SoftHsm::new().token("t");
-    let key = vector("rsa.key.pem");
+    let key = vector("rsa.test-key.pem");
     let folder = Folder::new();
     let der = folder.join("rsa.der");
     let convert = ["pkcs8", "-topk8", "-nocrypt", "-in", text(&key), "-outform", "DER", "-out", text(&der)];
     tool("openssl", convert, Environment::new());
     token.import_key(&der, "01", "vector");
     let from_file = keyanchor(["sign-string", "--private-key", text(&key)]).run();
-    let certificate = vector("rsa.crt.pem");
+    let certificate = vector("rsa.pem");
     let uri = "pkcs11:token=t;object=vector?module-name=softhsm2";
     for named in
         [&["--private-key", uri][..], &["--pkcs11", uri], &["--certificate", text(&certificate), "--private-key", uri]]
@@ -280,8 +280,8 @@ fn a_token_signs_the_same_string_as_a_file() {
 #[test]
 fn a_certificate_file_is_printed_as_the_peer_prints_it() {
     for (name, key_type, serial, algorithms) in [
-        ("rsa.crt.pem", "RSA", "41796794418840706582093025104159514797", r#""RSASHA256","RSASHA384","RSASHA512""#),
-        ("ec.crt.pem", "EC", "74782582284297281991299323512", r#""ECSHA256","ECSHA384","ECSHA512""#),
+        ("rsa.pem", "RSA", "41796794418840706582093025104159514797", r#""RSASHA256","RSASHA384","RSASHA512""#),
+        ("p256.pem", "EC", "74782582284297281991299323512", r#""ECSHA256","ECSHA384","ECSHA512""#),
     ] {
         let path = vector(name);
         let der = tool("openssl", ["x509", "-in", text(&path), "-outform", "DER"], Environment::new());
@@ -306,7 +306,7 @@ fn uris(listing: &str) -> Vec<String> {
 #[test]
 fn the_certificates_of_a_token_are_listed_as_the_peer_lists_them() {
     let token = SoftHsm::new().token("a token");
-    let (pem, folder) = (vector("ec.crt.pem"), Folder::new());
+    let (pem, folder) = (vector("p256.pem"), Folder::new());
     let der = folder.join("ec.der");
     tool("openssl", ["x509", "-in", text(&pem), "-outform", "DER", "-out", text(&der)], Environment::new());
     import(&token, &der);

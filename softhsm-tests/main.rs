@@ -7,6 +7,7 @@ mod aws_cli;
 mod chains;
 mod credential_process;
 mod drop_in;
+mod failures;
 mod fault_module_works;
 mod help;
 mod identity;

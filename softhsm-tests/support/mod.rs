@@ -17,7 +17,7 @@
 
 pub mod command;
 pub mod conformance;
-mod der;
+pub mod der;
 pub mod fault;
 pub mod key;
 pub mod own_process;

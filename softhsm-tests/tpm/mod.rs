@@ -10,32 +10,19 @@ mod key_files;
 mod passwords;
 mod policies;
 
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use keyanchor::key::{
-    Attendant, DeviceOptions, HashAlgorithm, KeyError, Pkcs11Options, Secret, SecretKind, SecretRequest, SecretSource,
-    Secrets, SigningInput, SigningKey, TpmOptions, WantedKey, tpm,
+    DeviceOptions, HashAlgorithm, KeyError, Pkcs11Options, SecretKind, SigningInput, SigningKey, WantedKey, tpm,
 };
+
+use crate::support::conformance::device_options;
+use crate::support::der::tagged as der;
 
 /// Attributes of a signing key that lockout does not stop.
 const SIGNING: &str = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign";
 /// The same under dictionary-attack protection.
 const PROTECTED: &str = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign";
-
-/// Nobody at the terminal.
-struct Nobody;
-
-impl Attendant for Nobody {
-    fn ask(&self, _: &SecretRequest<'_>) -> io::Result<Option<Secret>> {
-        Ok(None)
-    }
-    fn enter_on_device(&self, _: &SecretRequest<'_>) {}
-    fn device_is_slow(&self, _: &str) {}
-    fn device_answered(&self) {}
-}
 
 /// How a test uses a TPM.
 struct Bench {
@@ -50,18 +37,9 @@ impl Bench {
 
     /// The same, with these secrets on the command line.
     fn with_secrets(tcti: impl Into<String>, given: &[(SecretKind, &str)]) -> Self {
-        let mut secrets = Secrets::new(Arc::new(Nobody));
-        for (kind, secret) in given {
-            secrets.choose(*kind, SecretSource::Given(Arc::new(Secret::new((*secret).into()))));
-        }
-        Self {
-            options: DeviceOptions {
-                secrets: Arc::new(secrets),
-                limit: Duration::from_secs(60),
-                pkcs11: Pkcs11Options::default(),
-                tpm: TpmOptions { tcti: Some(tcti.into()), ..TpmOptions::default() },
-            },
-        }
+        let mut options = device_options(given, Pkcs11Options::default());
+        options.tpm.tcti = Some(tcti.into());
+        Self { options }
     }
 
     fn handle(&self, handle: &str) -> Result<Box<dyn SigningKey>, KeyError> {
@@ -105,18 +83,6 @@ fn pem_of_kind(kind: u8, optional: &[u8], parent: &[u8], public: &[u8], private:
     ];
     let armour = base64::engine::general_purpose::STANDARD.encode(der(0x30, &body.concat()));
     format!("-----BEGIN TSS2 PRIVATE KEY-----\n{armour}\n-----END TSS2 PRIVATE KEY-----\n").into_bytes()
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let len = content.len();
-    let mut out = vec![tag];
-    match len {
-        0..0x80 => out.push(len as u8),
-        0x80..0x100 => out.extend([0x81, len as u8]),
-        _ => out.extend([0x82, (len >> 8) as u8, len as u8]),
-    }
-    out.extend(content);
-    out
 }
 
 /// emptyAuth TRUE.

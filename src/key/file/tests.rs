@@ -185,10 +185,11 @@ fn a_certificate_of_another_key_is_refused() {
 /// The signature of the published example: RSA signatures have no random part.
 #[test]
 fn an_rsa_signature_is_exact() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("softhsm-tests/fixtures/vectors");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("softhsm-tests/vectors/identities");
     let text = "AWS4-X509-RSA-SHA256\n20260102T030405Z\n20260102/us-east-1/rolesanywhere/aws4_request\n9f9269658f6116ebaf94d4c7a64d5402959ae8f299ca17f3349b034d9b46a943";
-    let signature =
-        software(&folder.join("rsa.key.pem")).sign(&SigningInput::new(text.into(), HashAlgorithm::Sha256)).unwrap();
+    let signature = software(&folder.join("rsa.test-key.pem"))
+        .sign(&SigningInput::new(text.into(), HashAlgorithm::Sha256))
+        .unwrap();
     let hex: String = signature.as_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
     assert_eq!(
         hex,
