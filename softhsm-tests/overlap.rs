@@ -1,14 +1,18 @@
 //! The connection is opened while the device signs: shown by the order of events, with a device that takes its time.
 
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use cryptoki_sys::CKR_DEVICE_ERROR;
+use rustix::process::Signal;
 
-use crate::support::command::Outcome;
+use crate::support::command::{Outcome, keyanchor};
 use crate::support::fault::{Fault, Which};
 use crate::support::key::Key;
 use crate::support::pki::Ca;
-use crate::support::sandbox::{Printed, Sandbox};
+use crate::support::sandbox::{ARNS, Printed, Sandbox};
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
 use crate::support::text;
 
@@ -39,6 +43,26 @@ fn tcp_and_tls_are_open_before_a_slow_signature_is_done() {
     let phases = ["connect", "tls", "sign", "post"].map(|phase| place(&outcome, phase));
     assert!(phases.is_sorted(), "{phases:?}\n{outcome}");
     assert_eq!(sandbox.connections(), 1);
+}
+
+#[test]
+fn a_connection_is_opened_although_the_signature_is_never_done() {
+    let ca = Ca::root("Root");
+    let token = SoftHsm::new().token("t");
+    token.identity(Key::Ec256, "01", "host", &ca);
+    let fault = Fault::of(token.hsm()).delay("C_Sign", Duration::from_secs(600));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    let running = keyanchor(["credential-process", "--pkcs11", "pkcs11:token=t", "--endpoint", &endpoint])
+        .args(ARNS)
+        .envs(fault.env())
+        .env("KEYANCHOR_PKCS11_LIB", Fault::module())
+        .env("KEYANCHOR_PIN", TEST_USER_PIN)
+        .spawn();
+    let (sender, accepted) = channel();
+    thread::spawn(move || sender.send(listener.accept().is_ok()));
+    assert!(accepted.recv_timeout(Duration::from_secs(20)).unwrap());
+    running.signal(Signal::KILL);
 }
 
 #[test]
