@@ -1,6 +1,6 @@
 //! What a service, or something in its place, can answer.
 
-use super::servers::{Listener, Scripted, closed_port};
+use super::servers::{ClosedPort, Listener, Scripted};
 use super::{FileIdentity, NETWORK, NO_HINT, REFUSED, refused};
 use crate::support::command::Outcome;
 use crate::support::key::Key;
@@ -179,7 +179,8 @@ fn a_service_that_never_answers_ends_by_the_limit() {
 #[test]
 fn a_connection_that_is_refused_is_tried_three_times() {
     let identity = FileIdentity::new(Key::Ec256);
-    let address = closed_port();
+    let closed = ClosedPort::new();
+    let address = closed.address;
     let outcome = identity.ask(&format!("https://{address}")).run();
     let error = [&format!("cannot connect to 127.0.0.1 port {}", address.port()) as &str, "refused", "(tried 3 times)"];
     refused(&outcome, NETWORK, &error, "env | grep -i _proxy");
@@ -239,7 +240,8 @@ fn a_proxy_that_does_not_let_through_is_named() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_named_as_the_proxy() {
-    let address = closed_port();
+    let closed = ClosedPort::new();
+    let address = closed.address;
     let outcome = through(&format!("http://user:test-secret@{address}"));
     let error = [&format!("proxy: cannot connect to 127.0.0.1 port {}", address.port()) as &str, "refused"];
     refused(&outcome, NETWORK, &error, "_proxy");

@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use rustix::net::{AddressFamily, SocketType};
 
 /// Takes connections (the kernel does) and never says a word.
 pub struct Listener(TcpListener);
@@ -33,10 +36,19 @@ impl Listener {
     }
 }
 
-/// An address where nothing listens.
-pub fn closed_port() -> SocketAddr {
-    // Bound and dropped: the kernel gives the same port out again only after all others.
-    Listener::new().address()
+/// A port that is taken, so that nobody else gets it, and on which nobody listens.
+pub struct ClosedPort {
+    _socket: OwnedFd,
+    pub address: SocketAddr,
+}
+
+impl ClosedPort {
+    pub fn new() -> Self {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = rustix::net::getsockname(&socket).unwrap().try_into().unwrap();
+        Self { _socket: socket, address }
+    }
 }
 
 /// Reads one request from each connection, writes the same octets back and closes.
