@@ -3,10 +3,10 @@
 
 pub mod cli;
 pub mod credentials;
-pub mod end;
 pub mod files;
 pub mod identity;
 pub mod key;
+pub mod process;
 pub mod rolesanywhere;
 pub mod sandbox;
 pub mod sigv4x509;

@@ -11,12 +11,12 @@ use super::failure::conclude;
 use super::terminal::Terminal;
 use super::values::{SWITCH, parse, seconds, set, switch};
 use super::{Failure, FailureKind};
-use crate::end;
 use crate::identity::IdentityReference;
 use crate::key::{
     CertificateReference, DeviceOptions, Devices, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource,
     Secrets, TpmOptions,
 };
+use crate::process::end;
 
 /// How long a device may work where no flag says otherwise.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);

@@ -108,7 +108,7 @@ impl fmt::Display for SignatureAlgorithm {
     }
 }
 
-/// RFC 4055 §3.1: hash [0] default SHA-1, mask generation [1], salt length [2] default 20.
+/// RFC 4055 §3.1: hash `[0]` default SHA-1, mask generation `[1]`, salt length `[2]` default 20.
 fn pss(identifier: &AlgorithmIdentifierRef<'_>) -> Option<SignatureAlgorithm> {
     let mut hash = SignatureHash::Sha1;
     let mut salt = 20;

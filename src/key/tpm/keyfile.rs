@@ -285,7 +285,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// SEQUENCE OF SEQUENCE { [0] INTEGER commandCode, [1] OCTET STRING commandPolicy }.
+/// SEQUENCE OF SEQUENCE { `[0]` INTEGER commandCode, `[1]` OCTET STRING commandPolicy }.
 fn policies(content: &[u8]) -> der::Result<Vec<(u32, &[u8])>> {
     let list = AnyRef::from_der(content)?;
     list.tag().assert_eq(Tag::Sequence)?;
