@@ -11,6 +11,7 @@ use super::super::signing::{Signature, SigningInput};
 use super::context::Tpm;
 use super::handle::Handle;
 use super::keyfile::TpmKeyFile;
+use super::library;
 use super::parent::Imported;
 use super::policy::Step;
 use super::public::PublicArea;
@@ -42,6 +43,7 @@ impl TpmDevice {
     }
 
     fn new(target: Target, options: &DeviceOptions) -> Self {
+        library::load_ahead();
         Self { reach: Reach::resolve(&options.tpm), turn: Turn::default(), options: options.clone(), target }
     }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::ptr;
 use std::sync::OnceLock;
+use std::thread;
 
 use libloading::Library;
 use tss_esapi::tss2_esys::*;
@@ -47,6 +48,13 @@ impl Libraries {
 pub(super) fn load() -> Result<(), KeyError> {
     let loaded = LIBRARIES.get_or_init(|| Ok(Libraries { esys: open(ESYS)?, marshal: open(MARSHAL)? }));
     loaded.as_ref().map(|_| ()).map_err(|why| missing(why))
+}
+
+/// Begins to load libtss2 on a thread of its own, while the program reads the certificate: the libraries take milliseconds,
+/// longer than any of the program's own work. An error is told by [`load`], which everybody calls.
+pub(super) fn load_ahead() {
+    // Without a thread it is loaded when it is needed.
+    let _ = thread::Builder::new().name("libtss2".to_owned()).spawn(load);
 }
 
 fn open(name: &str) -> Result<Library, String> {
