@@ -169,7 +169,7 @@ fn a_child_signs_until_it_ends() {
     while !Path::new(&go).exists() {
         std::thread::yield_now();
     }
-    keyanchor::key::tpm::finish(Duration::from_secs(20));
+    keyanchor::process::signals::finish(Duration::from_secs(20));
     std::process::exit(0);
 }
 

@@ -19,9 +19,6 @@ pub fn open_key_file(name: &str, _pem: &[u8], _options: &DeviceOptions) -> Resul
 /// There is no library to keep silent.
 pub fn silence() {}
 
-/// There is no work to wait for.
-pub fn finish(_limit: std::time::Duration) {}
-
 fn without_tpm(what: &str) -> KeyError {
     KeyError::new(
         KeyErrorKind::Unsupported,

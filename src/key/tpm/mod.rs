@@ -20,7 +20,6 @@ mod reach;
 mod refusal;
 mod scheme;
 mod sign;
-mod signals;
 mod symbols;
 mod tcti;
 mod wire;
@@ -31,7 +30,6 @@ use super::error::KeyError;
 pub use generate::{GeneratedKey, NewKey, NewKeyPlace, generate};
 pub use handle::Handle;
 pub use library::silence;
-pub use signals::finish;
 
 use keyfile::TpmKeyFile;
 

@@ -13,7 +13,7 @@ use super::error::ResponseCode;
 use super::handle::Handle;
 use super::line::Line;
 use super::marshal::Reader;
-use super::signals;
+use crate::process::signals;
 
 const ST_NO_SESSIONS: u16 = 0x8001;
 const CC_CREATE_PRIMARY: u32 = 0x131;

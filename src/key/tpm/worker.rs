@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::super::device::DeviceOptions;
 use super::super::error::{KeyError, KeyErrorKind};
-use super::signals::Deferral;
 use super::wire::WireLog;
+use crate::process::signals::Deferral;
 
 /// A silence after which the person is told (see [`Attendant::device_is_slow`](super::super::Attendant::device_is_slow)).
 const SLOW: Duration = Duration::from_millis(500);

@@ -1,9 +1,10 @@
-//! Puts SIGINT, SIGTERM and SIGHUP off while a TPM works, so that nothing of ours stays in it. An FFI edge.
+//! Puts SIGINT, SIGTERM and SIGHUP off while something must be put back first: keys out of a TPM, the echo of a terminal. An FFI
+//! edge.
 //!
-//! Their default action would end the process between a Load and its FlushContext. While a [`Deferral`] lives, a handler
-//! only notes the signal; commands that follow are then refused ([`is_pending`]) but for the clean-up, and when the last
-//! deferral ends the default action is put back and the signal raised again, so that the parent sees the process die of it.
-//! A signal that somebody else handles or ignores (a server, nohup) is left alone; a server calls [`finish`] when it ends.
+//! Their default action would end the process between a Load and its FlushContext, or leave a person's shell without echo. While
+//! a [`Deferral`] lives, a handler only notes the signal; whoever works under it sees that it [`is_pending`] and comes to an end,
+//! and when the last deferral ends the default action is put back and the signal raised again, so that the parent sees the process
+//! die of it. A signal that somebody else handles or ignores (a server, nohup) is left alone; a server calls [`finish`] when it ends.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -28,17 +29,18 @@ static IDLE: Condvar = Condvar::new();
 static STATE: Mutex<State> = Mutex::new(State { depth: 0, replaced: Vec::new() });
 
 struct State {
-    /// How many deferrals live: keys may sign on several threads.
+    /// How many deferrals live: several threads may be at work.
     depth: usize,
     /// The signals whose default action is replaced.
     replaced: Vec<c_int>,
 }
 
 /// Signals are put off until this is dropped.
-pub(super) struct Deferral(());
+pub struct Deferral(());
 
 impl Deferral {
-    pub(super) fn begin() -> Self {
+    /// From now on.
+    pub fn begin() -> Self {
         let mut state = state();
         state.depth += 1;
         if state.depth == 1 {
@@ -69,14 +71,14 @@ impl Drop for Deferral {
     }
 }
 
-/// Whether the process is about to end and waits for the TPM.
-pub(super) fn is_pending() -> bool {
+/// Whether the process is about to end and waits for the deferrals to end.
+pub fn is_pending() -> bool {
     PENDING.load(Ordering::Relaxed) != 0 || FINISHING.load(Ordering::Relaxed)
 }
 
-/// Has TPM work that other threads are at end after its present command, and waits until it has taken its things out of the
-/// TPM, at most for the limit. To be called before the process ends while such threads may be at work; no TPM can be used
-/// after it.
+/// Has what other threads do under a [`Deferral`] come to an end (TPM work after its present command, a prompt at once), and waits
+/// until all is put back, at most for the limit. To be called before the process ends while such threads may be at work; no TPM
+/// can be used and nobody asked after it.
 pub fn finish(limit: Duration) {
     FINISHING.store(true, Ordering::Relaxed);
     // That the limit has passed changes nothing: the process ends.
@@ -106,7 +108,7 @@ fn replace(signal: c_int, expected: libc::sighandler_t, new: libc::sighandler_t)
     }
     let mut action = present;
     action.sa_sigaction = new;
-    // Without SA_SIGINFO the handler takes one argument; with SA_RESTART a read from the TPM goes on.
+    // Without SA_SIGINFO the handler takes one argument; with SA_RESTART a read that it interrupts goes on.
     action.sa_flags = libc::SA_RESTART;
     // SAFETY: the action is whole; its handler is `note`, which is async-signal-safe, or the default.
     unsafe { libc::sigaction(signal, &action, ptr::null_mut()) == 0 }
