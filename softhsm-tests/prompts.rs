@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use cryptoki_sys::{CKA_ALWAYS_AUTHENTICATE, CKF_USER_PIN_COUNT_LOW};
+use rustix::process::Signal;
 
 use crate::support::command::{Run, keyanchor};
 use crate::support::fault::Fault;
@@ -13,6 +14,7 @@ use crate::support::key::Key;
 use crate::support::pki::Ca;
 use crate::support::sandbox::{ARNS, Printed, Sandbox};
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token, WRONG_TEST_PIN};
+use crate::support::terminal::Terminal;
 use crate::support::{text, variable};
 
 const PROMPT: &str = "User PIN for token 'prompts'";
@@ -102,26 +104,52 @@ fn an_empty_pin_is_a_pin() {
     assert_eq!(fault.user_pins_tried(), 1);
 }
 
-#[test]
-fn an_interrupt_at_the_prompt_ends_and_the_terminal_echoes_again() {
-    let scene = Scene::new();
-    let fault = scene.fault();
+/// A prompt below a shell, as people have one. It lives on when a signal ends the command, and tells how that ended and the state in
+/// which the terminal was left.
+fn prompt_below_a_shell(fault: &Fault) -> Terminal {
+    const SHELL: &str = "trap : INT TERM HUP; \"$@\"; echo \"ended with $?\" >&2; stty -a >&2";
     let arguments = ["credential-process", "--pkcs11", URI].into_iter().chain(ARNS);
-    // A shell around it, as people have one, that tells the state in which the terminal was left.
     let mut terminal = Run::program("sh")
-        .args(["-c", "\"$@\"; echo \"ended with $?\" >&2; stty -a >&2", "sh", env!("CARGO_BIN_EXE_keyanchor")])
+        .args(["-c", SHELL, "sh", env!("CARGO_BIN_EXE_keyanchor")])
         .args(arguments)
         .envs(fault.env())
         .env("KEYANCHOR_PKCS11_LIB", Fault::module())
         .on_terminal();
-    terminal.sees(PROMPT).presses("half\x03").sees("ended with 4");
+    terminal.sees(PROMPT);
+    terminal
+}
+
+#[track_caller]
+fn is_as_it_was(terminal: Terminal) {
     let outcome = terminal.wait();
     let settings: Vec<_> = outcome.stderr.split_whitespace().map(|word| word.trim_end_matches(';')).collect();
     for setting in ["echo", "icanon", "isig"] {
         assert!(settings.contains(&setting), "{setting} is off\n{outcome}");
     }
     outcome.stderr_lacks("half");
+}
+
+#[test]
+fn an_interrupt_at_the_prompt_ends_and_the_terminal_echoes_again() {
+    let scene = Scene::new();
+    let fault = scene.fault();
+    let mut terminal = prompt_below_a_shell(&fault);
+    terminal.presses("half\x03").sees("ended with 4");
+    is_as_it_was(terminal);
     assert_eq!(fault.user_pins_tried(), 0);
+}
+
+#[test]
+fn a_signal_at_the_prompt_ends_and_the_terminal_echoes_again() {
+    let scene = Scene::new();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let fault = scene.fault();
+        let mut terminal = prompt_below_a_shell(&fault);
+        terminal.presses("half").signal(signal);
+        terminal.sees(&format!("ended with {}", 128 + signal.as_raw()));
+        is_as_it_was(terminal);
+        assert_eq!(fault.user_pins_tried(), 0);
+    }
 }
 
 #[test]

@@ -4,13 +4,19 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::sync::Mutex;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::key::{Attendant, Secret, SecretKind, SecretRequest};
+use crate::process::signals::{self, Deferral};
 
 /// Longest secret that can be typed.
 const LONGEST_LINE: usize = 1024;
+
+/// How long a signal may wait for the next look.
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Erases the line that the cursor is in.
 const ERASE_LINE: &[u8] = b"\r\x1b[K";
@@ -40,10 +46,12 @@ impl Attendant for Terminal {
     fn ask(&self, request: &SecretRequest<'_>) -> io::Result<Option<Secret>> {
         let Ok(terminal) = open() else { return Ok(None) };
         let warning = request.warning.map(|warning| format!(" ({warning})")).unwrap_or_default();
+        // A signal that ends the process waits until the terminal is as it was.
+        let _deferral = Deferral::begin();
         // Quiet before the prompt: whoever sees it may type at once.
         let quiet = Quiet::start(&terminal)?;
         write!(&terminal, "{} for {}{warning}: ", capitalised(request.kind), request.device)?;
-        let line = read_line(&mut &terminal);
+        let line = read_line(&mut Keys(&terminal));
         drop(quiet);
         (&terminal).write_all(b"\n")?;
         line.map(Some)
@@ -77,8 +85,8 @@ fn capitalised(kind: SecretKind) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The terminal without echo, until dropped. Signals from keys are off too: an interrupt that killed the process here would
-/// leave the person's shell without echo, so [`read_line`] sees the key and fails instead.
+/// The terminal without echo, until dropped. Signals from keys are off too, so that [`read_line`] sees the interrupt key and the
+/// failure says what was asked for.
 struct Quiet<'a> {
     terminal: &'a File,
     before: Termios,
@@ -98,6 +106,23 @@ impl Drop for Quiet<'_> {
     fn drop(&mut self) {
         // Nothing can be done for a terminal that refuses its own settings.
         let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// The keys as they are pressed, until a signal wants the process to end.
+struct Keys<'a>(&'a File);
+
+impl Read for Keys<'_> {
+    fn read(&mut self, keys: &mut [u8]) -> io::Result<usize> {
+        while !signals::is_pending() {
+            let mut terminal = [PollFd::new(self.0, PollFlags::IN)];
+            match poll(&mut terminal, Some(&GLANCE)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return (&mut &*self.0).read(keys),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::ErrorKind::Interrupted.into())
     }
 }
 
