@@ -7,4 +7,4 @@ mod read;
 
 pub use format::{Format, shell_word};
 pub use pem::{Block, PemError, blocks};
-pub use read::{FileContent, FileError, FileErrorKind, read};
+pub use read::{FileContent, FileError, FileErrorKind, read, read_octets};

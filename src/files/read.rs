@@ -15,8 +15,9 @@ use super::format::shell_word;
 /// Longest key or certificate file: the bundle of every public root of the Web has a quarter of this.
 const LONGEST_FILE: usize = 1 << 20;
 
-/// How long a pipe may keep silent. A FIFO that nobody writes to would otherwise block the program for ever.
-const PIPE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a pipe may take. A FIFO that nobody writes to would otherwise block the program for ever; who decrypts what is written
+/// to it may have a password to type.
+const PIPE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The octets of a file, wiped when dropped: it may hold a private key.
 pub struct FileContent {
@@ -78,49 +79,54 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// Reads the whole file: at most one mebibyte, and at most ten seconds where it is a pipe or a device.
+/// Reads a key or certificate file to its end: at most one mebibyte, and at most a minute where it is a pipe or a device.
 pub fn read(path: &Path) -> Result<FileContent, FileError> {
-    let metadata = path.metadata().map_err(|error| FileError::from_io(path, &error))?;
-    if metadata.is_dir() {
-        return Err(FileError::new(FileErrorKind::Unreadable, path, "it is a directory"));
-    }
-    let (octets, mode) =
-        if metadata.is_file() { (read_octets(path), Some(mode_of(&metadata))) } else { (read_pipe(path), None) };
-    let octets = octets.map_err(|error| FileError::from_io(path, &error))?;
-    if octets.len() > LONGEST_FILE {
-        return Err(FileError::new(
-            FileErrorKind::Unreadable,
-            path,
-            format_args!("wanted a file of keys or certificates, found more than {LONGEST_FILE} octets"),
-        ));
-    }
-    Ok(FileContent { octets, mode })
+    let whole = || {
+        let octets = read_octets(path, LONGEST_FILE)?;
+        let metadata = path.metadata()?;
+        Ok(FileContent { octets, mode: metadata.is_file().then(|| mode_of(&metadata)) })
+    };
+    whole().map_err(|error| FileError::from_io(path, &error))
 }
 
-fn read_octets(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads a file to its end, into one buffer that is wiped when dropped. Fails where it has more octets than the longest may have,
+/// or is a pipe or a device and takes longer than a minute.
+pub fn read_octets(path: &Path, longest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let metadata = path.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+    }
+    if metadata.is_file() {
+        return read_to_end(path, longest);
+    }
+    read_pipe(path, longest, PIPE_LIMIT)
+}
+
+fn read_to_end(path: &Path, longest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
-    let expected = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(LONGEST_FILE));
+    let expected = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(longest));
     // A growing vector would leave unwiped pieces behind: full capacity at once, and where the length is not known
     // beforehand (a pipe) the most there can be.
-    let capacity = if expected == 0 { LONGEST_FILE + 1 } else { expected.min(LONGEST_FILE) + 1 };
-    let mut octets = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(LONGEST_FILE as u64 + 1).read_to_end(&mut octets)?;
+    let capacity = if expected == 0 { longest } else { expected.min(longest) };
+    let mut octets = Zeroizing::new(Vec::with_capacity(capacity + 1));
+    file.take(longest as u64 + 1).read_to_end(&mut octets)?;
+    if octets.len() > longest {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("found more than {longest} octets")));
+    }
     Ok(octets)
 }
 
 /// Opening and reading a pipe both block, so that a thread does it; one that never ends ends with the process.
-fn read_pipe(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_pipe(path: &Path, longest: usize, limit: Duration) -> io::Result<Zeroizing<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
     let path = PathBuf::from(path);
     thread::Builder::new().name("read a pipe".to_owned()).spawn(move || {
         // Nobody listens any more after the limit.
-        let _ = sender.send(read_octets(&path));
+        let _ = sender.send(read_to_end(&path, longest));
     })?;
-    receiver.recv_timeout(PIPE_LIMIT).unwrap_or_else(|_| {
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("nothing wrote it to its end within {} s", PIPE_LIMIT.as_secs()),
-        ))
+    receiver.recv_timeout(limit).unwrap_or_else(|_| {
+        let late = format!("nothing wrote it to its end within {} s", limit.as_secs_f32());
+        Err(io::Error::new(io::ErrorKind::TimedOut, late))
     })
 }
 
@@ -155,11 +161,23 @@ mod tests {
         assert!(error.to_string().contains("more than 1048576 octets"), "{error}");
     }
 
+    fn fifo(folder: &tempfile::TempDir) -> PathBuf {
+        let fifo = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        fifo
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_ends_by_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_pipe(&fifo(&folder), LONGEST_FILE, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.to_string(), "nothing wrote it to its end within 0.05 s");
+    }
+
     #[test]
     fn a_pipe_is_read_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
-        let fifo = folder.path().join("fifo");
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let fifo = fifo(&folder);
         let writer = fifo.clone();
         let thread = thread::spawn(move || std::fs::write(writer, "through a pipe"));
         assert_eq!(read(&fifo).unwrap().octets.as_slice(), b"through a pipe");

@@ -3,8 +3,7 @@
 
 use std::env;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,9 +11,10 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::error::{Advice, KeyError, KeyErrorKind};
+use crate::files;
 
 /// Longest secret that is read from a file or descriptor; a wrong path such as /dev/zero must not fill the memory.
-const LONGEST_SECRET: u64 = 4096;
+const LONGEST_SECRET: usize = 4096;
 
 /// A PIN or password: cannot be cloned or printed, and is wiped when it is dropped. May be empty.
 pub struct Secret(Zeroizing<Vec<u8>>);
@@ -98,7 +98,7 @@ impl fmt::Display for SecretKind {
 pub enum SecretSource {
     /// The value itself, as `pin-value` or the peer's `--tpm-key-password` give it.
     Given(Arc<Secret>),
-    /// A file or FIFO; one line end at its end is not part of the secret.
+    /// A file or FIFO, which has a minute to give it; one line end at its end is not part of the secret.
     File(PathBuf),
     /// An open descriptor, read to its end.
     Descriptor(i32),
@@ -284,12 +284,7 @@ fn unreadable(kind: SecretKind, what: &dyn fmt::Display, error: &io::Error) -> K
 
 /// Reads a secret without its one line end, never leaving a copy in an unwiped buffer.
 fn read_file(path: &Path) -> io::Result<Secret> {
-    // Full capacity at once: a growing vector would leave unwiped pieces behind.
-    let mut octets = Zeroizing::new(Vec::with_capacity(LONGEST_SECRET as usize + 1));
-    File::open(path)?.take(LONGEST_SECRET + 1).read_to_end(&mut octets)?;
-    if octets.len() as u64 > LONGEST_SECRET {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {LONGEST_SECRET} octets")));
-    }
+    let mut octets = files::read_octets(path, LONGEST_SECRET)?;
     if octets.ends_with(b"\n") {
         octets.pop();
         if octets.ends_with(b"\r") {
