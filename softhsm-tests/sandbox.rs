@@ -458,6 +458,7 @@ fn what_is_no_trust_anchor_is_refused_at_the_start() {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let cases = [
         ("/nonexistent.pem".to_owned(), "No such file"),
+        ("/dev/zero".to_owned(), "more than 1048576 octets"),
         (text(&leaf.key), "wanted certificates in PEM, found none"),
         (text(&leaf.certificate), "CN=leaf: wanted basicConstraints CA:TRUE, found none"),
     ];

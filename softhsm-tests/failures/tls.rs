@@ -50,6 +50,7 @@ fn a_bundle_that_cannot_be_read_is_named_with_what_named_it() {
         (garbage, "found none"),
         (key, "found none"),
         (folder.path().to_owned(), "directory"),
+        ("/dev/zero".into(), "more than 4194304 octets"),
     ] {
         let path = file.display().to_string();
         let outcome = identity.ask(sandbox.endpoint()).env("AWS_CA_BUNDLE", &file).run();

@@ -9,10 +9,13 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_native_certs::CertificateResult;
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::environment::Environment;
 use super::error::{ConnectionError, ConnectionErrorKind as Kind};
+use crate::files;
 
 /// Where systems keep all their roots in one file: Debian and its kin, Fedora and its kin, OpenSUSE, Alpine. One file is
 /// read in a third of the time that the folders beside it take.
@@ -22,6 +25,9 @@ const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// Longest file of roots: the bundle of every public root of the Web has a twentieth of this.
+const LONGEST_BUNDLE: usize = 4 << 20;
 
 /// Whom to trust. No file is read before a connection needs it.
 #[derive(Clone, Debug)]
@@ -84,28 +90,31 @@ impl Trust {
 
     /// The roots, and where they are from.
     fn read(&self) -> Result<(RootCertStore, String), ConnectionError> {
-        let (found, place) = match self {
-            Self::Bundle(path, named_by) => (
-                rustls_native_certs::load_certs_from_paths(Some(path), None),
-                format!("{} ({named_by})", path.display()),
-            ),
+        let mut found = Found::default();
+        let place = match self {
+            Self::Bundle(path, named_by) => {
+                found.add_file(path);
+                format!("{} ({named_by})", path.display())
+            }
             Self::Listed(file, folders) => {
-                // The loader takes one folder at a time, and no file twice: so the first folder goes with the file.
-                let mut folders =
-                    folders.iter().flat_map(std::env::split_paths).filter(|path| !path.as_os_str().is_empty());
-                let mut found = rustls_native_certs::load_certs_from_paths(file.as_deref(), folders.next().as_deref());
-                for folder in folders {
-                    let more = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
-                    found.certs.extend(more.certs);
-                    found.errors.extend(more.errors);
+                if let Some(file) = file {
+                    found.add_file(file);
                 }
-                (found, "SSL_CERT_FILE and SSL_CERT_DIR".to_owned())
+                for folder in folders.iter().flat_map(std::env::split_paths).filter(|path| !path.as_os_str().is_empty())
+                {
+                    found.add(rustls_native_certs::load_certs_from_paths(None, Some(&folder)));
+                }
+                "SSL_CERT_FILE and SSL_CERT_DIR".to_owned()
             }
             Self::System | Self::Everybody => match SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists()) {
                 Some(path) => {
-                    (rustls_native_certs::load_certs_from_paths(Some(path), None), path.display().to_string())
+                    found.add_file(path);
+                    path.display().to_string()
                 }
-                None => (rustls_native_certs::load_native_certs(), "the system".to_owned()),
+                None => {
+                    found.add(rustls_native_certs::load_native_certs());
+                    "the system".to_owned()
+                }
             },
         };
         let mut roots = RootCertStore::empty();
@@ -114,7 +123,7 @@ impl Trust {
         if trusted == 0 {
             let error = ConnectionError::new(
                 Kind::TrustRoots,
-                match found.errors.first() {
+                match found.error {
                     Some(error) => format!("wanted certificates to trust in {place}: {error}"),
                     None => format!("wanted certificates in PEM to trust in {place}, found none"),
                 },
@@ -122,6 +131,40 @@ impl Trust {
             return Err(error);
         }
         Ok((roots, place))
+    }
+}
+
+/// Certificates that may become roots, and why the first that was not found was not.
+#[derive(Default)]
+struct Found {
+    certs: Vec<CertificateDer<'static>>,
+    error: Option<String>,
+}
+
+impl Found {
+    fn add_file(&mut self, path: &Path) {
+        match files::read_octets(path, LONGEST_BUNDLE) {
+            Ok(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(&pem) {
+                    match certificate {
+                        Ok(certificate) => self.certs.push(certificate),
+                        Err(error) => self.fail(&error),
+                    }
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn add(&mut self, more: CertificateResult) {
+        self.certs.extend(more.certs);
+        if let Some(error) = more.errors.first() {
+            self.fail(error);
+        }
+    }
+
+    fn fail(&mut self, error: &dyn std::error::Error) {
+        self.error.get_or_insert_with(|| error.to_string());
     }
 }
 

@@ -47,6 +47,11 @@ pub use fault::{Fault, FaultError, FaultKind};
 use server::Server;
 use service::Service;
 
+use crate::files;
+
+/// Longest bundle of trust anchors: AWS takes a fifth of it.
+const LONGEST_BUNDLE: usize = 1 << 20;
+
 /// How the service shall be.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -178,7 +183,7 @@ fn service(options: Options, trust_anchors: Vec<Certificate>) -> Service {
 
 /// The certificates of a bundle; each must be one that Roles Anywhere accepts as a trust anchor's.
 fn read_trust_anchors(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let pem = files::read_octets(path, LONGEST_BUNDLE).map_err(|error| error.to_string())?;
     let mut anchors = Vec::new();
     for der in CertificateDer::pem_slice_iter(&pem) {
         let der = der.map_err(|error| format!("wanted certificates in PEM, found {error}"))?;
