@@ -54,7 +54,7 @@ pub struct Args {
     trust_anchor: Vec<PathBuf>,
 
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
 
     /// Write the TLS authority's certificate here [default: a private folder, removed at the end]
@@ -105,6 +105,10 @@ pub struct Args {
 /// Serves until a signal ends it.
 pub fn run(args: Args) -> Result<(), Failure> {
     sandbox::run(Options::from(args), announce).map_err(failure)
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "wanted ADDRESS:PORT, such as 127.0.0.1:8443".to_owned())
 }
 
 /// The lines are flushed: who started the service waits for them.

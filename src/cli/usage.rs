@@ -30,6 +30,7 @@ fn message(error: &clap::Error) -> String {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "wanted a command, found none".to_owned()
         }
+        ErrorKind::MissingRequiredArgument => format!("wanted {}, found none", flag.unwrap_or("another flag")),
         ErrorKind::InvalidValue if context(ContextKind::InvalidValue) == Some("") => {
             format!("{}: wanted a value, found none", flag.unwrap_or("a flag"))
         }

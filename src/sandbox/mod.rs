@@ -112,7 +112,7 @@ impl fmt::Display for SandboxError {
         match self {
             Self::TrustAnchor(path, reason) => write!(f, "trust anchor {}: {reason}", path.display()),
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
-            Self::CaFile(error) => write!(f, "cannot write the CA certificate: {error}"),
+            Self::CaFile(error) => write!(f, "cannot write the CA certificate (--ca-out names its place): {error}"),
             Self::Authority => f.write_str("cannot make a key and certificates for TLS"),
             Self::Announce(error) => write!(f, "cannot write to stdout: {error}"),
         }
