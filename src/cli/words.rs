@@ -108,6 +108,9 @@ fn remedy(advice: &Advice) -> String {
         Advice::GiveSecret { flag, variable } => {
             format!("give it with {flag} file:PATH or in the environment variable {variable}")
         }
+        Advice::Allow { flag: flag @ "--no-preflight" } => {
+            format!("have a certificate issued that AWS takes; to send the request all the same, add {flag}")
+        }
         Advice::Allow { flag } => format!("to go on all the same, add {flag}"),
         Advice::Run { command } => command.clone(),
     }
@@ -158,7 +161,10 @@ fn reach(kind: ConnectionErrorKind) -> Option<&'static str> {
         ConnectionErrorKind::OtherHost => "name the host that the certificate is for with --endpoint",
         ConnectionErrorKind::CertificateTime => "check this machine's clock: timedatectl status",
         ConnectionErrorKind::Protocol => SOMETHING_ELSE,
-        ConnectionErrorKind::TrustRoots => "sudo apt-get install ca-certificates, or name a file with --ca-bundle",
+        ConnectionErrorKind::TrustRoots => {
+            "name a PEM file of certificates with --ca-bundle or AWS_CA_BUNDLE; with neither, those of the system are used: \
+             sudo apt-get install ca-certificates"
+        }
         _ => return None,
     })
 }
@@ -174,8 +180,8 @@ fn understand(error: &ServiceError) -> Option<&'static str> {
              and see what is sent with --verbose"
         }
         Meaning::InsufficientCertificate => {
-            "the leaf must be an end-entity certificate with digitalSignature: openssl x509 -in FILE -noout -ext \
-             keyUsage,basicConstraints"
+            "the leaf must be valid now and an end-entity certificate with digitalSignature: openssl x509 -in FILE -noout \
+             -dates -ext keyUsage,basicConstraints"
         }
         Meaning::InvalidSignature => "see what was signed with --debug; a proxy that changes headers breaks signatures",
         Meaning::RequestTime => "check this machine's clock: timedatectl status",
