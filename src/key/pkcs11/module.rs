@@ -242,9 +242,15 @@ impl Module {
     fn no_token(&self, uri: &Uri) -> KeyError {
         let present: Vec<_> = self.tokens.iter().map(|token| token.identity.uri().to_string()).collect();
         let present = if present.is_empty() { "no initialised token".to_owned() } else { present.join(", ") };
+        // SoftHSM passes over the folders of tokens that it may not read.
+        let readable = if self.tokens.is_empty() && self.api.path.contains("softhsm") {
+            "; SoftHSM shows the tokens whose files this account may read"
+        } else {
+            ""
+        };
         let error = KeyError::new(
             KeyErrorKind::NotFound,
-            format!("wanted a token that matches {uri}, {} shows {present}", self.api.path),
+            format!("wanted a token that matches {uri}, {} shows {present}{readable}", self.api.path),
         );
         error.with_advice(Advice::ListToken { module: self.api.path.clone() })
     }

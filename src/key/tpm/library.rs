@@ -25,6 +25,9 @@ const PACKAGE: &str = "tpm2-tools";
 
 /// TSS2_RC_SUCCESS.
 const SUCCESS: TSS2_RC = 0;
+// The header has these as expressions, which the bindings leave out (TSS 2.0 Overview and Common Structures, "Response Codes").
+const TCTI_NOT_SUPPORTED: TSS2_RC = 0x000a_0015;
+const TCTI_IO_ERROR: TSS2_RC = 0x000a_000a;
 
 static LIBRARIES: OnceLock<Result<Libraries, String>> = OnceLock::new();
 static LOADER: OnceLock<Result<Library, String>> = OnceLock::new();
@@ -104,8 +107,7 @@ impl TctiLine {
         // SAFETY: the string ends in zero and outlives the call; the out pointer is valid.
         let code = unsafe { initialize(string.as_ptr(), &mut context) };
         if code != SUCCESS || context.is_null() {
-            return Err(KeyError::new(KeyErrorKind::Unreachable, "tpm2-tss cannot open the transport")
-                .with_code(format!("0x{code:08x} from Tss2_TctiLdr_Initialize")));
+            return Err(refused(code).with_code(format!("0x{code:08x} from Tss2_TctiLdr_Initialize")));
         }
         Ok(Self(context))
     }
@@ -113,6 +115,21 @@ impl TctiLine {
     fn functions(&self) -> TSS2_TCTI_CONTEXT_COMMON_V1 {
         // SAFETY: the loader's contexts are aligned and begin with this table, which lives as long as the context.
         unsafe { ptr::read(self.0.cast()) }
+    }
+}
+
+/// What the loader's code means to who wrote the TCTI string.
+fn refused(code: TSS2_RC) -> KeyError {
+    match code {
+        TCTI_NOT_SUPPORTED => KeyError::new(
+            KeyErrorKind::Unreachable,
+            "tpm2-tss has no transport of this name, or its library is not installed",
+        )
+        .with_advice(Advice::Run { command: "ls /usr/lib/*/libtss2-tcti-*.so*".to_owned() }),
+        TCTI_IO_ERROR => {
+            KeyError::new(KeyErrorKind::Unreachable, "no TPM answers there, or this account may not reach it")
+        }
+        _ => KeyError::new(KeyErrorKind::Unreachable, "tpm2-tss cannot open the transport"),
     }
 }
 

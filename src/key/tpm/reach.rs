@@ -65,7 +65,7 @@ impl Reach {
             Way::Path(path) => connect_path(path, limit).map_err(|error| self.refusal(path, error)),
             Way::Tcti(tcti) => library::TctiLine::open(tcti)
                 .map(|line| Box::new(line) as Box<dyn Line>)
-                .map_err(|error| error.context(format_args!("TCTI {tcti} (named by {})", self.named_by))),
+                .map_err(|error| error.context(format_args!("TCTI {tcti} ({})", self.named_by))),
         }
     }
 
@@ -76,19 +76,20 @@ impl Reach {
             io::ErrorKind::PermissionDenied => permission(path).with_source(error),
             io::ErrorKind::NotFound => KeyError::new(
                 KeyErrorKind::Unreachable,
-                format!("wanted a TPM at {shown} (named by {named_by}), found nothing there"),
-            ),
+                format!("wanted a TPM at {shown} ({named_by}), found nothing there"),
+            )
+            .with_advice(Advice::Run { command: "ls -l /dev/tpm*".to_owned() }),
             io::ErrorKind::ResourceBusy => KeyError::new(
                 KeyErrorKind::Unreachable,
                 format!("{shown} is in use by another program; {DEFAULT_DEVICE} can be shared"),
             ),
             io::ErrorKind::ConnectionRefused => KeyError::new(
                 KeyErrorKind::Unreachable,
-                format!("wanted a TPM at the socket {shown} (named by {named_by}), found nobody listening"),
+                format!("wanted a TPM at the socket {shown} ({named_by}), found nobody listening"),
             ),
             _ => KeyError::new(
                 KeyErrorKind::Unreachable,
-                format!("cannot open the TPM at {shown} (named by {named_by}): {error}"),
+                format!("cannot open the TPM at {shown} ({named_by}): {error}"),
             )
             .with_source(error),
         }
