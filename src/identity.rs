@@ -239,7 +239,7 @@ fn tell_about(chain: &Chain, checked_at: Option<Timestamp>) {
         log::info!("chain: it ends in the root {}, which is not sent", root.subject());
     }
     if let Some(missing) = &chain.missing {
-        log::info!("chain: it ends before {missing}, of which no certificate was found");
+        log::info!("chain: it ends before {missing}, of which no certificate was found: that must be the trust anchor");
     }
     if let Some(left_out) = names(&chain.left_out) {
         log::info!("chain: left out, because it is not on the path: {left_out}");

@@ -164,12 +164,10 @@ fn handshake(stream: Stream, tls: &TlsClient, host: &str) -> Result<Stream, Conn
         Ok(error) => tls.explain(error, host),
         Err(error) => lost(error, host, "during the TLS handshake"),
     })?;
-    if let Stream::Tls(tls) = &stream {
-        log::debug!(
-            "{:?} with {host}, key exchange {:?}",
-            tls.conn.protocol_version(),
-            tls.conn.negotiated_key_exchange_group().map(|group| group.name())
-        );
+    if let Stream::Tls(tls) = &stream
+        && let (Some(version), Some(group)) = (tls.conn.protocol_version(), tls.conn.negotiated_key_exchange_group())
+    {
+        log::debug!("{version:?} with {host}, key exchange {:?}", group.name());
     }
     Ok(stream)
 }
@@ -182,12 +180,13 @@ fn take_tls_error(error: io::Error) -> Result<rustls::Error, io::Error> {
 /// A connection that broke.
 pub(super) fn lost(error: io::Error, host: &str, when: &str) -> ConnectionError {
     match error.kind() {
-        io::ErrorKind::TimedOut => ConnectionError::new(Kind::Timeout, format!("{host} did not answer in time {when}")),
+        io::ErrorKind::TimedOut => ConnectionError::new(Kind::Timeout, format!("the time for {host} ran out {when}")),
         io::ErrorKind::InvalidData => {
             ConnectionError::new(Kind::Tls, format!("the connection to {host} broke {when}: {error}"))
         }
+        // The error underneath says no more, in more words.
         io::ErrorKind::UnexpectedEof => {
-            ConnectionError::new(Kind::Closed, format!("{host} closed the connection {when}"))
+            return ConnectionError::new(Kind::Closed, format!("{host} closed the connection {when}"));
         }
         _ => ConnectionError::new(Kind::Closed, format!("the connection to {host} broke {when}: {error}")),
     }

@@ -59,15 +59,20 @@ pub(super) fn interpret(answer: &HttpAnswer, host: &str, now: Timestamp) -> Resu
                 clock,
             })
         })?;
-        log::debug!("response: HTTP {}, request id {request_id:?}, {credentials:?}", answer.status);
+        log::debug!(
+            "response: HTTP {}, request id {}, {credentials:?}",
+            answer.status,
+            request_id.as_deref().unwrap_or("none")
+        );
         if let Some(clock) = clock {
             log::warn!("{clock}");
         }
         return Ok(credentials);
     }
     log::debug!(
-        "response: HTTP {}, request id {request_id:?}, body {}",
+        "response: HTTP {}, request id {}, body {}",
         answer.status,
+        request_id.as_deref().unwrap_or("none"),
         shown(&answer.body, LONGEST_SHOWN)
     );
 
