@@ -130,7 +130,9 @@ impl Run {
     #[track_caller]
     pub fn on_terminal(self) -> Terminal {
         // setsid(1) makes the terminal the controlling one, which std can only do by unsafe code between fork and exec.
-        let mut arguments = vec!["--ctty".into(), self.program.clone().into_os_string()];
+        // A person's terminal has no signal ignored; a suite that was started in the background hands on that SIGINT is.
+        let mut arguments = ["--ctty", "env", "--default-signal=INT,TERM,HUP"].map(Into::into).to_vec();
+        arguments.push(self.program.clone().into_os_string());
         arguments.extend(self.arguments.iter().cloned());
         let command = self.command(Path::new("setsid"), &arguments);
         Terminal::spawn(command, self.line(), self.limit, self.home)

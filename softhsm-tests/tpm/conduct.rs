@@ -128,7 +128,10 @@ fn a_child_signs() {
 }
 
 fn child(tcti: &str, file: Option<&Path>) -> Run {
-    let run = Run::program(std::env::current_exe().unwrap())
+    // A suite that was started in the background hands on that SIGINT is ignored.
+    let run = Run::program("env")
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", "tpm::conduct::a_child_signs", "--ignored", "--nocapture"])
         .env("TEST_TCTI", tcti);
     match file {
