@@ -4,6 +4,7 @@
 mod support;
 
 mod aws_cli;
+mod build_settings;
 mod chains;
 mod credential_process;
 mod drop_in;
