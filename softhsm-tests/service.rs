@@ -226,7 +226,9 @@ fn debug_shows_everything_but_secrets() {
         "phase tls: ",
         "phase sign: ",
         "phase post: ",
+        "debug: TLSv1_3 with 127.0.0.1, key exchange X25519MLKEM768\n",
         "response: HTTP 201",
+        "\"assumedRoleUser\":{\"arn\":\"arn:aws:sts::",
         &printed.access_key_id,
     ] {
         outcome.stderr_contains(shown);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ureq::http::HeaderMap;
 use zeroize::Zeroizing;
@@ -44,10 +44,44 @@ struct SetCredentials {
     expiration: Option<String>,
 }
 
+/// What `--debug` shows of a success: the members that CreateSession documents, but for the secrets, which are not even read.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownSuccess {
+    #[serde(default)]
+    credential_set: Vec<ShownSet>,
+    subject_arn: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownSet {
+    assumed_role_user: Option<ShownUser>,
+    credentials: Option<ShownCredentials>,
+    packed_policy_size: Option<i64>,
+    role_arn: Option<String>,
+    source_identity: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownUser {
+    arn: Option<String>,
+    assumed_role_id: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownCredentials {
+    access_key_id: Option<String>,
+    expiration: Option<String>,
+}
+
 /// Reads an answer that came from `host` when the local clock showed `now`.
 pub(super) fn interpret(answer: &HttpAnswer, host: &str, now: Timestamp) -> Result<Credentials, Cause> {
     let header = |name: &str| header(&answer.headers, name);
     let request_id = header("x-amzn-requestid");
+    let named = request_id.as_deref().unwrap_or("none");
     let clock = header("date").and_then(|date| ClockSkew::measure(&date, now));
     if (200..300).contains(&answer.status) {
         let credentials = read_success(&answer.body, now).map_err(|message| {
@@ -60,21 +94,16 @@ pub(super) fn interpret(answer: &HttpAnswer, host: &str, now: Timestamp) -> Resu
             })
         })?;
         log::debug!(
-            "response: HTTP {}, request id {}, {credentials:?}",
+            "response: HTTP {}, request id {named}, without secrets {}",
             answer.status,
-            request_id.as_deref().unwrap_or("none")
+            without_secrets(&answer.body)
         );
         if let Some(clock) = clock {
             log::warn!("{clock}");
         }
         return Ok(credentials);
     }
-    log::debug!(
-        "response: HTTP {}, request id {}, body {}",
-        answer.status,
-        request_id.as_deref().unwrap_or("none"),
-        shown(&answer.body, LONGEST_SHOWN)
-    );
+    log::debug!("response: HTTP {}, request id {named}, body {}", answer.status, shown(&answer.body, LONGEST_SHOWN));
 
     let (code, message) = read_failure(answer);
     let meaning = Meaning::of(answer.status, code.as_deref(), message.as_deref());
@@ -121,6 +150,13 @@ fn read_success(body: &[u8], now: Timestamp) -> Result<Credentials, String> {
         Ok(time) if time <= now => Err(format!("wanted an expiration in the future, found {expiration}")),
         Ok(_) => Ok(credentials),
     }
+}
+
+/// A success as JSON, for the log.
+fn without_secrets(body: &[u8]) -> String {
+    let shown: Option<ShownSuccess> = serde_json::from_slice(body).ok();
+    let text = shown.and_then(|shown| serde_json::to_string(&shown).ok());
+    clean(&text.unwrap_or_else(|| "JSON of another shape".to_owned()), LONGEST_SHOWN)
 }
 
 /// Code and message of an error, where AWS's restJson1 protocol places them.
@@ -207,6 +243,21 @@ mod tests {
             assert_eq!(found.expiration, "2026-01-02T03:04:06.500+00:00");
             assert_eq!(found.secret_access_key.as_str(), "test-secret");
         }
+    }
+
+    #[test]
+    fn the_log_shows_a_success_without_its_secrets() {
+        let body = success("ASIA", "test-token", "2027-01-01T00:00:00Z");
+        let body = body.replace(
+            r#""new":{"x":[1]}"#,
+            r#""roleArn":"r","assumedRoleUser":{"arn":"a/s"},"sessionToken":"test-token""#,
+        );
+        let shown = without_secrets(body.as_bytes());
+        for known in ["ASIA", "2027-01-01T00:00:00Z", r#""roleArn":"r""#, r#""arn":"a/s""#, r#""subjectArn":"s""#] {
+            assert!(shown.contains(known), "{shown}");
+        }
+        assert!(!shown.contains("test-"), "{shown}");
+        assert_eq!(without_secrets(br#"["test-secret"]"#), "JSON of another shape");
     }
 
     #[test]
