@@ -143,9 +143,10 @@ fn a_key_in_der_is_refused_with_the_command_that_makes_pem() {
     let key = KeyFile::generate(Key::Rsa2048);
     let der = key.pkcs8_der();
     key_is_refused(&der, &["wanted a private key in PEM, found a private key in DER"], "openssl pkey -inform DER -in ");
-    // Not over the key that is there already.
-    std::fs::remove_file(key.path()).unwrap();
-    converted(key.folder(), &der, false);
+    // Not over the key in PEM that is there already.
+    let before = std::fs::read(key.path()).unwrap();
+    assert_ne!(converted(key.folder(), &der, false), key.path());
+    assert_eq!(std::fs::read(key.path()).unwrap(), before);
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Format {
     /// The whole command that makes PEM of it, where there is one.
     pub fn conversion(self, path: &Path) -> Option<String> {
         let from = shell_word(&path.display().to_string());
-        let to = shell_word(&converted_name(path));
+        let to = unused_name(path, "pem");
         match self {
             Self::Certificate => Some(format!("openssl x509 -inform DER -in {from} -out {to}")),
             Self::PrivateKey => Some(format!("openssl pkey -inform DER -in {from} -out {to}")),
@@ -66,7 +66,7 @@ impl Format {
             Self::Pkcs12 => Some(format!("openssl pkcs12 -in {from} -nodes -out {to}")),
             Self::JavaKeyStore => Some(format!(
                 "keytool -importkeystore -srckeystore {from} -deststoretype PKCS12 -destkeystore {}",
-                shell_word(&path.with_extension("p12").display().to_string())
+                unused_name(path, "p12")
             )),
             Self::Utf16 => Some(format!("iconv -f UTF-16 -t UTF-8 -o {to} {from}")),
             Self::Empty | Self::Request | Self::PublicKey | Self::Text | Self::Unknown => None,
@@ -153,13 +153,17 @@ fn children(sequence: AnyRef<'_>) -> der::Result<Vec<AnyRef<'_>>> {
     Ok(fields)
 }
 
-/// The file's name with `.pem`, and not the file itself.
-fn converted_name(path: &Path) -> String {
-    let name = path.with_extension("pem");
-    if name != path {
-        return name.display().to_string();
-    }
-    path.with_extension("converted.pem").display().to_string()
+/// A name beside the file for what a command makes of it, as a word for a shell: never one that is taken, for the commands
+/// overwrite what is there without a question.
+pub fn unused_name(path: &Path, extension: &str) -> String {
+    let converted = |number: u32| match number {
+        0 => path.with_extension(extension),
+        1 => path.with_extension(format!("converted.{extension}")),
+        _ => path.with_extension(format!("converted-{number}.{extension}")),
+    };
+    // Where a hundred are taken, nobody pastes the command without a look.
+    let name = (0..100).map(converted).find(|name| !name.exists()).unwrap_or_else(|| converted(100));
+    shell_word(&name.display().to_string())
 }
 
 /// A word that a POSIX shell takes as it is.
@@ -176,14 +180,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_leaves_the_file_alone_and_quotes_its_name() {
+    fn the_command_quotes_the_file_s_name() {
         let command = |name: &str| Format::Certificate.conversion(Path::new(name)).unwrap();
         assert_eq!(command("a.der"), "openssl x509 -inform DER -in a.der -out a.pem");
-        assert_eq!(command("a.pem"), "openssl x509 -inform DER -in a.pem -out a.converted.pem");
         assert_eq!(
             command("my 'key'.der"),
             r"openssl x509 -inform DER -in 'my '\''key'\''.der' -out 'my '\''key'\''.pem'"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("key.pem");
+        for wanted in ["key.pem", "key.converted.pem", "key.converted-2.pem", "key.converted-3.pem"] {
+            let wanted = folder.path().join(wanted);
+            assert_eq!(unused_name(&from, "pem"), wanted.to_str().unwrap());
+            std::fs::write(wanted, "").unwrap();
+        }
     }
 
     #[test]

@@ -5,6 +5,6 @@ mod format;
 mod pem;
 mod read;
 
-pub use format::{Format, shell_word};
+pub use format::{Format, shell_word, unused_name};
 pub use pem::{Block, PemError, blocks};
 pub use read::{FileContent, FileError, FileErrorKind, read, read_octets};

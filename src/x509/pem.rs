@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::certificate::Certificate;
 use super::error::{CertificateError, CertificateErrorKind};
-use crate::files::{self, Block, Format, shell_word};
+use crate::files::{self, Block, Format, shell_word, unused_name};
 use crate::key::Advice;
 
 /// What a certificate file holds. A private key beside the certificates is passed over: it is for the key's reader.
@@ -92,11 +92,11 @@ fn is_certificate(block: &Block<'_>) -> bool {
 /// The command that makes CERTIFICATE blocks of a block that holds certificates in another form.
 fn conversion(path: &Path, block: &Block<'_>) -> Option<String> {
     let from = shell_word(&path.display().to_string());
-    let to = shell_word(&path.with_extension("converted.pem").display().to_string());
+    let to = || unused_name(path, "pem");
     match block.label {
         // A certificate and OpenSSL's own trust settings behind it.
-        "TRUSTED CERTIFICATE" => Some(format!("openssl x509 -in {from} -out {to}")),
-        "PKCS7" | "CMS" => Some(format!("openssl pkcs7 -in {from} -print_certs -out {to}")),
+        "TRUSTED CERTIFICATE" => Some(format!("openssl x509 -in {from} -out {}", to())),
+        "PKCS7" | "CMS" => Some(format!("openssl pkcs7 -in {from} -print_certs -out {}", to())),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ mod software;
 use std::path::Path;
 
 use super::error::{Advice, KeyError, KeyErrorKind};
-use crate::files::{self, Block, FileContent, FileError, FileErrorKind, Format, PemError, shell_word};
+use crate::files::{self, Block, FileContent, FileError, FileErrorKind, Format, PemError, shell_word, unused_name};
 pub use software::SoftwareKey;
 
 /// What a key file holds, told by its content.
@@ -55,15 +55,15 @@ impl From<FileError> for KeyError {
 /// A form of key that is known and not read here: what was found, and the command that makes an unencrypted PKCS#8 PEM of it.
 fn conversion(path: &Path, block: &Block<'_>) -> Option<(String, String)> {
     let from = shell_word(&path.display().to_string());
-    let to = shell_word(&path.with_extension("converted.pem").display().to_string());
+    let to = || unused_name(path, "pem");
     match block.label {
         "OPENSSH PRIVATE KEY" => Some((
             "wanted a private key in PKCS#8, SEC1 or PKCS#1, found an OpenSSH key".to_owned(),
-            format!("cp {from} {to} && ssh-keygen -p -N '' -m PKCS8 -f {to}"),
+            format!("cp {from} {0} && ssh-keygen -p -N '' -m PKCS8 -f {0}", to()),
         )),
         label if block.encrypted || label == "ENCRYPTED PRIVATE KEY" => Some((
             format!("wanted an unencrypted private key, found an encrypted one ({label})"),
-            format!("openssl pkey -in {from} -out {to}"),
+            format!("openssl pkey -in {from} -out {}", to()),
         )),
         _ => None,
     }
