@@ -8,12 +8,28 @@ use serde::Serialize;
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::output::print;
+use super::values::without;
 use super::{Failure, FailureKind};
 use crate::key::{CertificateReference, Devices, KeyAlgorithm, KeyError, KeyErrorKind, StoredCertificate};
 use crate::x509::{Certificate, read_certificates};
 
+/// Flags of an identity that have no effect where no key is used.
+const OF_KEYS: [&str; 10] = [
+    "private_key",
+    "tpm",
+    "intermediates",
+    "reuse_pin",
+    "context_pin_source",
+    "tcti",
+    "tpm_srk_name",
+    "tpm_password_source",
+    "tpm_parent_password_source",
+    "no_tpm_key_password",
+];
+
 /// Print a certificate, or list those on a token
 #[derive(clap::Args, Debug)]
+#[command(mut_args(|flag| without(&OF_KEYS, flag)))]
 pub struct Args {
     #[command(flatten)]
     identity: IdentityArgs,

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::identity_args::IdentityArgs;
 use super::log::LogArgs;
 use super::output::print;
-use super::values::set;
+use super::values::{set, without};
 use super::{Failure, FailureKind};
 use crate::identity;
 use crate::key::{Devices, HashAlgorithm, PublicKey, Signature, SigningInput};
@@ -18,6 +18,7 @@ const PUBLIC_KEY_PREFIX: &[u8] = b"IAM RA";
 
 /// Sign a fixed message, to show that a key works
 #[derive(clap::Args, Debug)]
+#[command(mut_args(|flag| without(&["intermediates"], flag)))]
 pub struct Args {
     #[command(flatten)]
     identity: IdentityArgs,

@@ -40,6 +40,12 @@ pub fn with_switches(command: clap::Command) -> clap::Command {
     command.mut_subcommands(with_switches)
 }
 
+/// Leaves a flag that a command takes but makes no use of out of its help.
+pub fn without(ineffective: &[&str], flag: clap::Arg) -> clap::Arg {
+    let hide = ineffective.contains(&flag.get_id().as_str());
+    if hide { flag.hide(true) } else { flag }
+}
+
 /// A value that has a type of its own, with the flag's name in the error.
 pub fn parse<T>(flag: &str, value: Option<&str>) -> Result<Option<T>, Failure>
 where
