@@ -7,11 +7,27 @@ use cryptoki::error::{Error, RvError};
 
 use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::secret::{Secret, SecretKind, SecretRequest, SecretSource};
+use super::api::Api;
 use super::error::{code, is_wrong_pin};
-use super::info::Flags;
-use super::module::{Api, RefusedPins};
+use super::info::{Flags, Identity};
 use super::raw::User;
 use super::token::Token;
+
+/// Secrets that a token refused: never tried again by this process, even if a source gives them again.
+#[derive(Default)]
+pub(super) struct RefusedPins(Vec<(Identity, SecretKind, Arc<Secret>)>);
+
+impl RefusedPins {
+    pub(super) fn remember(&mut self, token: &Identity, kind: SecretKind, pin: Arc<Secret>) {
+        if !self.holds(token, kind, &pin) {
+            self.0.push((token.clone(), kind, pin));
+        }
+    }
+
+    pub(super) fn holds(&self, token: &Identity, kind: SecretKind, pin: &Secret) -> bool {
+        self.0.iter().any(|(of, of_kind, refused)| of == token && *of_kind == kind && refused.expose() == pin.expose())
+    }
+}
 
 /// Logs the user in where the token wants that and nobody has yet; says whether it did. One C_Login at most.
 ///

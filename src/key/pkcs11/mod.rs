@@ -3,6 +3,8 @@
 //! A module is loaded once per process and lives on one thread with its sessions; devices and keys are handles that send it
 //! work and wait with a limit.
 
+mod activity;
+mod api;
 mod error;
 mod info;
 mod key;

@@ -9,24 +9,15 @@ use cryptoki_sys::CKF_OS_LOCKING_OK;
 
 use super::super::device::{DeviceOptions, WantedKey};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
-use super::super::secret::{Secret, SecretKind, SecretSource};
+use super::super::secret::SecretSource;
+use super::activity::Activity;
+use super::api::Api;
 use super::error::{code, failed_to_start, refused};
 use super::info::{self, Identity, LibraryTexts};
+use super::login::RefusedPins;
 use super::raw::{LoadError, Raw};
 use super::token::Token;
 use super::uri::Uri;
-use super::worker::Activity;
-
-/// What every call needs: the module's functions, the watch over them, and the choices of the person.
-pub(super) struct Api {
-    pub(super) raw: Raw,
-    pub(super) activity: Arc<Activity>,
-    pub(super) options: DeviceOptions,
-    /// The library's path as people know it.
-    pub(super) path: String,
-    /// Sessions opened so far: each has its number, so that a handle can be told from one of an older session.
-    pub(super) sessions: Cell<u64>,
-}
 
 /// A loaded module with its tokens. Lives on one thread and is never dropped before [`finalize`](Self::finalize).
 pub(super) struct Module {
@@ -40,22 +31,6 @@ pub(super) struct Module {
     refused_pins: RefusedPins,
     /// Another part of this process had started the module; whoever started it ends it.
     foreign: bool,
-}
-
-/// Secrets that a token refused: never tried again by this process, even if a source gives them again.
-#[derive(Default)]
-pub(super) struct RefusedPins(Vec<(Identity, SecretKind, Arc<Secret>)>);
-
-impl RefusedPins {
-    pub(super) fn remember(&mut self, token: &Identity, kind: SecretKind, pin: Arc<Secret>) {
-        if !self.holds(token, kind, &pin) {
-            self.0.push((token.clone(), kind, pin));
-        }
-    }
-
-    pub(super) fn holds(&self, token: &Identity, kind: SecretKind, pin: &Secret) -> bool {
-        self.0.iter().any(|(of, of_kind, refused)| of == token && *of_kind == kind && refused.expose() == pin.expose())
-    }
 }
 
 impl Module {

@@ -11,7 +11,7 @@ use super::super::algorithm::Curve;
 use super::super::device::StoredCertificate;
 use super::super::error::KeyError;
 use super::super::public::PublicKey;
-use super::module::Api;
+use super::api::Api;
 use super::raw::{Object, Room};
 use super::token::Token;
 use super::uri::{ObjectType, Uri};

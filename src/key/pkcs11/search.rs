@@ -8,8 +8,9 @@ use super::super::device::{CertificateOfKey, StoredCertificate, StoredKey, Wante
 use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::public::PublicKey;
 use super::super::secret::Secret;
+use super::api::Api;
 use super::login;
-use super::module::{Api, Module};
+use super::module::Module;
 use super::object::{self, KeyObject};
 use super::pair::{key_type, may_be, of_certificate, other_half, pair_template, template_of_certificate, usable};
 use super::sign::KeyRecord;

@@ -9,9 +9,9 @@ use cryptoki_sys::{CK_SLOT_ID, CKF_RW_SESSION};
 use super::super::device::{CertificateOfKey, StoredCertificate};
 use super::super::error::KeyError;
 use super::super::secret::Secret;
+use super::api::Api;
 use super::error::{is_loss, refused};
 use super::info::{self, Flags, Identity, SlotTexts};
-use super::module::Api;
 use super::raw::{Object, Session};
 
 /// For how long the token's flags count as read before a try.
