@@ -96,7 +96,7 @@ fn remedy(advice: &Advice) -> String {
     match advice {
         Advice::ListToken { module } => format!("see what is there: pkcs11-tool --module {} -O", shell_word(module)),
         Advice::Install { package } => format!("sudo apt-get install {package}"),
-        Advice::JoinGroup { group } => format!("sudo usermod -aG {group} \"$USER\", then log in again"),
+        Advice::JoinGroup { group } => format!("join the group and log in again: sudo usermod -aG {group} \"$USER\""),
         Advice::ChooseOne { references } => {
             let words: Vec<_> = references.iter().map(|reference| shell_word(reference)).collect();
             format!("name one of these:\n  {}", words.join("\n  "))
