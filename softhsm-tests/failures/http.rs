@@ -170,7 +170,7 @@ fn a_service_that_never_answers_ends_by_the_limit() {
         identity.ask(&silent.http()).args(["--timeout", "1"]).run(),
     ];
     for outcome in outcomes {
-        let error = ["127.0.0.1", " in time", "--timeout allows 1 s in all"];
+        let error = ["127.0.0.1", " time", "--timeout allows 1 s in all"];
         refused(&outcome, NETWORK, &error, "--timeout SECONDS");
         assert!(outcome.took < Duration::from_secs(3), "{outcome}");
     }
@@ -255,7 +255,7 @@ fn a_proxy_that_is_silent_ends_by_the_limit() {
     refused(
         &outcome,
         NETWORK,
-        &["the proxy 127.0.0.1:", " in time", "--timeout allows 1 s in all"],
+        &["the proxy 127.0.0.1:", " time", "--timeout allows 1 s in all"],
         "--timeout SECONDS",
     );
     assert!(outcome.took < Duration::from_secs(3), "{outcome}");

@@ -108,6 +108,13 @@ impl Run {
         self
     }
 
+    /// Lets signals end the command: a suite that was started in the background of a script hands on that SIGINT is ignored.
+    pub fn heeding_signals(mut self) -> Self {
+        let program = std::mem::replace(&mut self.program, "env".into());
+        self.arguments.splice(..0, ["--default-signal=INT,TERM,HUP".into(), program.into_os_string()]);
+        self
+    }
+
     /// Runs to the end.
     #[track_caller]
     pub fn run(self) -> Outcome {
@@ -130,12 +137,11 @@ impl Run {
     #[track_caller]
     pub fn on_terminal(self) -> Terminal {
         // setsid(1) makes the terminal the controlling one, which std can only do by unsafe code between fork and exec.
-        // A person's terminal has no signal ignored; a suite that was started in the background hands on that SIGINT is.
-        let mut arguments = ["--ctty", "env", "--default-signal=INT,TERM,HUP"].map(Into::into).to_vec();
-        arguments.push(self.program.clone().into_os_string());
-        arguments.extend(self.arguments.iter().cloned());
-        let command = self.command(Path::new("setsid"), &arguments);
-        Terminal::spawn(command, self.line(), self.limit, self.home)
+        let run = self.heeding_signals();
+        let mut arguments = vec!["--ctty".into(), run.program.clone().into_os_string()];
+        arguments.extend(run.arguments.iter().cloned());
+        let command = run.command(Path::new("setsid"), &arguments);
+        Terminal::spawn(command, run.line(), run.limit, run.home)
     }
 
     fn command(&self, program: &Path, arguments: &[OsString]) -> Command {

@@ -128,10 +128,7 @@ fn a_child_signs() {
 }
 
 fn child(tcti: &str, file: Option<&Path>) -> Run {
-    // A suite that was started in the background hands on that SIGINT is ignored.
-    let run = Run::program("env")
-        .arg("--default-signal=INT,TERM,HUP")
-        .arg(std::env::current_exe().unwrap())
+    let run = Run::program(std::env::current_exe().unwrap())
         .args(["--exact", "tpm::conduct::a_child_signs", "--ignored", "--nocapture"])
         .env("TEST_TCTI", tcti);
     match file {
@@ -148,7 +145,7 @@ fn a_signal_waits_until_the_tpm_is_clean() {
             let path = tpm.path("file.pem");
             std::fs::write(&path, file).unwrap();
             let tap = Tap::with_trick(&tpm.socket(), held, Trick::Hold);
-            let running = child(&tap.tcti(), Some(&path)).spawn();
+            let running = child(&tap.tcti(), Some(&path)).heeding_signals().spawn();
             tap.wait_for_hold();
             signal_and_wait(&running, signal);
             tap.release();
