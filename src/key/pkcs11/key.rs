@@ -8,8 +8,9 @@ use super::super::public::PublicKey;
 use super::super::secret::Secret;
 use super::super::signing::{Signature, SigningInput};
 use super::locked;
+use super::record::KeyRecord;
 use super::search::FoundKey;
-use super::sign::{self, Input, KeyRecord};
+use super::sign::{self, Input};
 use super::uri::Uri;
 use super::worker::Worker;
 

@@ -14,6 +14,7 @@ mod module;
 mod object;
 mod pair;
 mod raw;
+mod record;
 mod search;
 mod sign;
 mod token;

@@ -8,7 +8,7 @@ use super::super::device::CertificateOfKey;
 use super::super::error::{KeyError, KeyErrorKind};
 use super::super::public::PublicKey;
 use super::object::KeyObject;
-use super::sign::Signer;
+use super::record::Signer;
 use super::uri::Uri;
 
 /// The certificate's key pair. `None` where the certificate has no CKA_ID, or the URI names another.

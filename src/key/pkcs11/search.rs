@@ -13,7 +13,7 @@ use super::login;
 use super::module::Module;
 use super::object::{self, KeyObject};
 use super::pair::{key_type, may_be, of_certificate, other_half, pair_template, template_of_certificate, usable};
-use super::sign::KeyRecord;
+use super::record::KeyRecord;
 use super::token::Token;
 use super::uri::{ObjectType, Uri};
 

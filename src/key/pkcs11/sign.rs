@@ -8,41 +8,17 @@ use cryptoki::mechanism::Mechanism;
 
 use super::super::algorithm::{Curve, HashAlgorithm};
 use super::super::error::KeyError;
-use super::super::public::PublicKey;
 use super::super::secret::{Secret, SecretKind};
 use super::super::signing::{Signature, SigningInput};
 use super::api::Api;
-use super::info::{Flags, Identity};
+use super::info::Flags;
 use super::login::{self, RefusedPins};
 use super::module::Module;
 use super::raw::Object;
+use super::record::{KeyRecord, Signer};
 use super::search;
 use super::token::Token;
 use super::uri::Uri;
-
-/// An opened key: what uses it, and what finds it again after its token was away. A handle is good only in the session it
-/// was found in; later it may name another key.
-#[derive(Clone, Debug)]
-pub(super) struct KeyRecord {
-    pub(super) token: Identity,
-    pub(super) id: Option<Vec<u8>>,
-    pub(super) label: Option<Vec<u8>>,
-    pub(super) public_key: Option<PublicKey>,
-    pub(super) signer: Signer,
-    pub(super) always_authenticate: bool,
-    pub(super) handle: Object,
-    /// Number of the session that `handle` belongs to.
-    pub(super) session: u64,
-    /// Which of the [`forms`] this token takes.
-    pub(super) form: usize,
-}
-
-/// How a key signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signer {
-    Rsa,
-    Ec(Curve),
-}
 
 /// What is signed, in every form that a mechanism may want.
 pub(super) struct Input {
