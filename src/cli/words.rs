@@ -180,7 +180,7 @@ fn understand(error: &ServiceError) -> Option<&'static str> {
              and see what is sent with --verbose"
         }
         Meaning::InsufficientCertificate => {
-            "the leaf must be valid now and an end-entity certificate with digitalSignature: openssl x509 -in FILE -noout \
+            "the leaf must be an end-entity certificate with digitalSignature, and valid now: openssl x509 -in FILE -noout \
              -dates -ext keyUsage,basicConstraints"
         }
         Meaning::InvalidSignature => "see what was signed with --debug; a proxy that changes headers breaks signatures",

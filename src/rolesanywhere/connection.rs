@@ -180,7 +180,9 @@ fn take_tls_error(error: io::Error) -> Result<rustls::Error, io::Error> {
 /// A connection that broke.
 pub(super) fn lost(error: io::Error, host: &str, when: &str) -> ConnectionError {
     match error.kind() {
-        io::ErrorKind::TimedOut => ConnectionError::new(Kind::Timeout, format!("the time for {host} ran out {when}")),
+        io::ErrorKind::TimedOut => {
+            ConnectionError::new(Kind::Timeout, format!("{when}, nothing more came from {host} in time"))
+        }
         io::ErrorKind::InvalidData => {
             ConnectionError::new(Kind::Tls, format!("the connection to {host} broke {when}: {error}"))
         }
