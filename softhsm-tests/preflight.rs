@@ -59,7 +59,7 @@ fn without_the_check_the_service_refuses_with_a_hint() {
         let outcome = ask(&sandbox, &ca, &draft, &key, &["--no-preflight"]);
         outcome.fails_with(5).stderr_lacks(message).stderr_contains("HTTP 403 AccessDeniedException");
         outcome.stderr_contains("Untrusted certificate. Insufficient certificate").stderr_contains("request id ");
-        outcome.stderr_contains("hint: the leaf must be valid now and an end-entity certificate with digitalSignature");
+        outcome.stderr_contains("hint: the leaf must be an end-entity certificate with digitalSignature");
         let requests = sandbox.requests("/sessions");
         assert!(requests.last().unwrap().contains("reason="), "{fault}: {requests:?}");
     }

@@ -252,12 +252,7 @@ fn a_proxy_that_is_silent_ends_by_the_limit() {
     let silent = Listener::new();
     let identity = FileIdentity::new(Key::Ec256);
     let outcome = identity.ask("").env("HTTPS_PROXY", silent.http()).args(["--timeout", "1"]).run();
-    refused(
-        &outcome,
-        NETWORK,
-        &["the proxy 127.0.0.1:", " time", "--timeout allows 1 s in all"],
-        "--timeout SECONDS",
-    );
+    refused(&outcome, NETWORK, &["the proxy 127.0.0.1:", " time", "--timeout allows 1 s in all"], "--timeout SECONDS");
     assert!(outcome.took < Duration::from_secs(3), "{outcome}");
 }
 
