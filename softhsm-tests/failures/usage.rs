@@ -132,6 +132,14 @@ fn numbers_out_of_range_are_refused_here() {
 }
 
 #[test]
+fn a_name_of_a_tpm_key_that_cannot_be_one_is_refused_here() {
+    for name in ["zz", "000b00"] {
+        let error = ["--tpm-srk-name: wanted a TPM key's name in hexadecimal", name];
+        refused(&with(&["--tpm-srk-name", name]), USAGE, &error, NO_HINT);
+    }
+}
+
+#[test]
 fn a_session_name_is_checked_here() {
     for name in ["x", "with space", "sl/ash", &"x".repeat(65)] {
         let error = ["--role-session-name: wanted 2 to 64 of the characters", name];

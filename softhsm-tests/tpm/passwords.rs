@@ -220,9 +220,9 @@ fn a_session_is_salted_only_to_the_pinned_key() {
     let mut bench = Bench::with_secrets(tpm.tcti(), &[(KEY, "test-password")]);
     tpm.tpm2("readpublic -Q -c 0x81000001 -n srk.name");
     let name: String = std::fs::read(tpm.path("srk.name")).unwrap().iter().map(|o| format!("{o:02X}")).collect();
-    bench.options.tpm.srk_name = Some(name);
+    bench.options.tpm.srk_name = Some(name.parse().unwrap());
     signs(bench.pem(&file)).unwrap();
-    bench.options.tpm.srk_name = Some("000b00".to_owned());
+    bench.options.tpm.srk_name = Some(format!("000b{}", "00".repeat(32)).parse().unwrap());
     let error = signs(bench.pem(&file)).unwrap_err();
     assert_eq!(error.kind(), KeyErrorKind::Mismatch);
     assert_eq!(tpm.left_behind(), "");

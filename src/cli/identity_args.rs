@@ -172,7 +172,7 @@ impl IdentityArgs {
             },
             tpm: TpmOptions {
                 tcti: set(self.tcti.as_deref()).map(str::to_owned),
-                srk_name: set(self.tpm_srk_name.as_deref()).map(str::to_owned),
+                srk_name: parse("--tpm-srk-name", self.tpm_srk_name.as_deref())?,
                 no_key_password: self.no_tpm_key_password,
             },
         })

@@ -8,6 +8,7 @@ use super::error::KeyError;
 use super::public::PublicKey;
 use super::secret::Secrets;
 use super::signing::{Signature, SigningInput};
+use super::tpm::Name;
 
 /// An opened device (a token, a TPM, a file), seen through the reference that named it. It holds the one session and the one
 /// login, which all keys and certificates opened through it share.
@@ -122,8 +123,8 @@ pub struct Pkcs11Options {
 pub struct TpmOptions {
     /// TCTI string (`swtpm:path=…`, `device:/dev/tpmrm0`) or path named by a flag: wins over the environment.
     pub tcti: Option<String>,
-    /// The Name, in hexadecimal, that the key must have to which sessions are salted; others are refused.
-    pub srk_name: Option<String>,
+    /// The name that the key must have to which sessions are salted; others are refused.
+    pub srk_name: Option<Name>,
     /// The key has no password: none is asked for. The peer's `--no-tpm-key-password`.
     pub no_key_password: bool,
 }

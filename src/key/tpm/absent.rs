@@ -1,10 +1,12 @@
 //! The build without TPM support: recognises references to TPM keys and says what is missing.
 
 mod handle;
+mod name;
 
 use super::device::{Device, DeviceOptions};
 use super::error::{KeyError, KeyErrorKind};
 pub use handle::Handle;
+pub use name::Name;
 
 /// Fails: this build has no TPM support.
 pub fn open_handle(handle: &Handle, _options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {

@@ -19,6 +19,7 @@ use super::context::{self, Tpm};
 use super::error::{Fault, ResponseCode};
 use super::handle::Handle;
 use super::keyfile::{Hierarchy, Parent, TpmKeyFile};
+use super::name::Name;
 use super::parent::{self, Attempt, OpenParent, StorageKey};
 use super::public::{PublicArea, Template};
 use super::reach::Reach;
@@ -110,7 +111,7 @@ struct Work {
     new: NewKey,
     password: Option<Arc<Secret>>,
     parent_password: Option<Arc<Secret>>,
-    srk_name: Option<String>,
+    srk_name: Option<Name>,
 }
 
 impl Work {
@@ -123,7 +124,7 @@ impl Work {
             tpm,
             parent,
             self.parent_password.as_deref(),
-            self.srk_name.as_deref(),
+            self.srk_name.as_ref(),
             |tpm, parent, _| self.create(tpm, parent),
         );
         let ((area, private, loaded), salt_key) = made?;
@@ -188,7 +189,7 @@ impl Work {
         let auth = context::auth(SecretKind::TpmKeyPassword, password)?;
         let authorisation = match parent.authorisation {
             AuthSession::Password => {
-                parent::check_pin(&parent.key, self.srk_name.as_deref())?;
+                parent::check_pin(&parent.key, self.srk_name.as_ref())?;
                 tpm.start_salted_session(SessionType::Hmac, parent.key.handle, HashingAlgorithm::Sha256)?
             }
             session => session,
@@ -221,7 +222,7 @@ impl Work {
             Provision::Owner => tss_esapi::interface_types::resource_handles::Hierarchy::Owner,
             Provision::Platform => tss_esapi::interface_types::resource_handles::Hierarchy::Platform,
         });
-        let session = parent::salted_password(tpm, salt_key, self.srk_name.as_deref(), hierarchy, secret)?;
+        let session = parent::salted_password(tpm, salt_key, self.srk_name.as_ref(), hierarchy, secret)?;
         match evict(tpm, session) {
             Ok(_) => Ok(()),
             Err(fault) if fault.is_wrong_secret() => {

@@ -260,7 +260,7 @@ impl TpmKey {
                 digest: &digest,
                 password: &password,
                 parent_password: parent_password.as_deref(),
-                srk_name: options.tpm.srk_name.as_deref(),
+                srk_name: options.tpm.srk_name.as_ref(),
             }
             .run(&mut tpm)
         })

@@ -1,6 +1,6 @@
 //! Keys in a TPM 2.0: `TSS2 PRIVATE KEY` files and persistent handles, through tpm2-tss, which is loaded at run time.
 //!
-//! `keyfile`, `public`, `policy` and `scheme` are pure. `reach` finds the TPM; `line` and `wire` carry commands to it; `tcti`,
+//! `keyfile`, `name`, `public`, `policy` and `scheme` are pure. `reach` finds the TPM; `line` and `wire` carry commands to it; `tcti`,
 //! `library` and `symbols` are the edges to tpm2-tss; `context` is an open TPM, with which `parent`, `sign` and `generate` work on the
 //! thread of `worker`; `key` joins it all to the key layer's traits.
 
@@ -13,6 +13,7 @@ mod keyfile;
 mod library;
 mod line;
 mod marshal;
+mod name;
 mod parent;
 mod policy;
 mod public;
@@ -30,6 +31,7 @@ use super::error::KeyError;
 pub use generate::{GeneratedKey, NewKey, NewKeyPlace, generate};
 pub use handle::Handle;
 pub use library::silence;
+pub use name::Name;
 
 use keyfile::TpmKeyFile;
 

@@ -16,6 +16,7 @@ use super::context::{self, Tpm};
 use super::error::{Fault, ResponseCode};
 use super::handle::Handle;
 use super::keyfile::{Hierarchy, Parent, TpmKeyFile};
+use super::name::Name;
 use super::public::{PublicArea, Template};
 use super::refusal::{self, Refusal};
 
@@ -53,7 +54,7 @@ pub(super) fn load(
     file: &TpmKeyFile,
     imported: &Imported,
     secret: Option<&Secret>,
-    srk_name: Option<&str>,
+    srk_name: Option<&Name>,
 ) -> Result<(KeyHandle, StorageKey), Refusal> {
     let mut tried = Vec::new();
     let outcome = with_parent(tpm, file.parent, secret, srk_name, |tpm, parent, name| {
@@ -136,7 +137,7 @@ pub(super) fn with_parent<T>(
     tpm: &mut Tpm,
     parent: Parent,
     secret: Option<&Secret>,
-    srk_name: Option<&str>,
+    srk_name: Option<&Name>,
     mut work: impl FnMut(&mut Tpm, &OpenParent, &str) -> Result<T, Attempt>,
 ) -> Result<(T, StorageKey), Refusal> {
     match parent {
@@ -155,7 +156,7 @@ fn under_persistent<T>(
     tpm: &mut Tpm,
     handle: Handle,
     secret: Option<&Secret>,
-    srk_name: Option<&str>,
+    srk_name: Option<&Name>,
     work: &mut impl FnMut(&mut Tpm, &OpenParent, &str) -> Result<T, Attempt>,
 ) -> Result<(T, StorageKey), Refusal> {
     let name = Parent::Persistent(handle).to_string();
@@ -197,7 +198,7 @@ struct Search<'a> {
     hierarchy: Hierarchy,
     template: Template,
     secret: Option<&'a Secret>,
-    srk_name: Option<&'a str>,
+    srk_name: Option<&'a Name>,
 }
 
 impl Search<'_> {
@@ -286,7 +287,7 @@ fn candidates(hierarchy: Hierarchy, mut present: Vec<Handle>) -> Vec<Handle> {
 
 /// The key to which a session is salted where no parent is at hand: the persistent SRK where a template made it, else the
 /// owner's primary key, else, where the owner has a password, the null hierarchy's.
-pub(super) fn salt_key(tpm: &mut Tpm, srk_name: Option<&str>) -> Result<StorageKey, Refusal> {
+pub(super) fn salt_key(tpm: &mut Tpm, srk_name: Option<&Name>) -> Result<StorageKey, Refusal> {
     if let Some(handle) = Handle::from_number(SRK) {
         match tpm.persistent(handle) {
             Ok((object, area)) if Template::Ecc.fits(&area) || Template::Rsa.fits(&area) => {
@@ -308,23 +309,25 @@ pub(super) fn salt_key(tpm: &mut Tpm, srk_name: Option<&str>) -> Result<StorageK
 }
 
 /// Refuses a salt key whose Name is not the pinned one: with another's key, whoever sits on the bus could read along.
-pub(super) fn check_pin(key: &StorageKey, srk_name: Option<&str>) -> Result<(), KeyError> {
-    let Some(pinned) = srk_name else { return Ok(()) };
-    let name: String = key.area.name().unwrap_or_default().iter().map(|octet| format!("{octet:02x}")).collect();
-    if pinned.trim().trim_start_matches("0x").eq_ignore_ascii_case(&name) {
-        return Ok(());
+pub(super) fn check_pin(key: &StorageKey, srk_name: Option<&Name>) -> Result<(), KeyError> {
+    let found = key.area.name();
+    match srk_name {
+        Some(pinned) if found.as_ref() != Some(pinned) => Err(KeyError::new(
+            KeyErrorKind::Mismatch,
+            format!(
+                "wanted a storage root key with the name {pinned}, found {}: no secret was sent",
+                found.map_or_else(|| "one that has none".to_owned(), |name| name.to_string())
+            ),
+        )),
+        _ => Ok(()),
     }
-    Err(KeyError::new(
-        KeyErrorKind::Mismatch,
-        format!("wanted a storage root key with the name {pinned}, found {name}: no secret was sent"),
-    ))
 }
 
 /// A salted HMAC session that proves the object's password without showing it.
 pub(super) fn salted_password(
     tpm: &mut Tpm,
     salt_key: &StorageKey,
-    srk_name: Option<&str>,
+    srk_name: Option<&Name>,
     object: ObjectHandle,
     secret: &Secret,
 ) -> Result<AuthSession, Refusal> {

@@ -7,6 +7,7 @@ use super::super::algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::public::PublicKey;
 use super::marshal::{self, Reader};
+use super::name::Name;
 
 const ALG_RSA: u16 = 0x0001;
 const ALG_SHA1: u16 = 0x0004;
@@ -202,10 +203,10 @@ impl PublicArea {
         &self.octets
     }
 
-    /// The object's Name: algorithm, then digest of the area (part 1 §16). `None` for a hash that is unknown here.
-    pub(super) fn name(&self) -> Option<Vec<u8>> {
+    /// The object's name. `None` for a hash that is unknown here.
+    pub(super) fn name(&self) -> Option<Name> {
         let digest = hash_with(self.name_hash, &self.octets)?;
-        Some([self.name_hash.to_be_bytes().as_slice(), &digest].concat())
+        Some(Name::new(self.name_hash, &digest))
     }
 
     /// TPM_ALG_ID of the hash of the name, which policies use too.

@@ -19,6 +19,7 @@ use super::context::{self, Tpm};
 use super::error::{Fault, ResponseCode};
 use super::handle::Handle;
 use super::keyfile::TpmKeyFile;
+use super::name::Name;
 use super::parent::{self, Imported, StorageKey};
 use super::policy::{Bank, PcrPolicy, Step};
 use super::public::{self, PublicArea};
@@ -61,7 +62,7 @@ pub(super) struct Job<'a> {
     pub(super) digest: &'a [u8],
     pub(super) password: &'a Password,
     pub(super) parent_password: Option<&'a Secret>,
-    pub(super) srk_name: Option<&'a str>,
+    pub(super) srk_name: Option<&'a Name>,
 }
 
 impl Job<'_> {
