@@ -4,7 +4,7 @@ use keyanchor::key::{Advice, KeyErrorKind, SecretKind};
 
 use super::{Bench, NO_PASSWORD, OWNER, PROTECTED, SIGNING, SRK, pem, signs};
 use crate::support::swtpm::Swtpm;
-use crate::support::tap::Tap;
+use crate::support::tap::{CREATE_PRIMARY, Tap};
 
 const KEY: SecretKind = SecretKind::TpmKeyPassword;
 const PARENT: SecretKind = SecretKind::TpmParentPassword;
@@ -239,6 +239,25 @@ fn a_session_for_a_bare_handle_finds_something_to_be_salted_to() {
     signs(bench.handle("handle:0x81000101")).unwrap();
     tpm.tpm2("changeauth -Q -c o test-owner");
     signs(bench.handle("handle:0x81000101")).unwrap();
+    assert_eq!(tpm.left_behind(), "");
+}
+
+#[test]
+fn a_pinned_persistent_key_serves_whatever_made_it() {
+    let tpm = Swtpm::start();
+    // tpm2_createprimary's own attributes are not the template's: wrong passwords count.
+    tpm.tpm2("createprimary -Q -C o -G ecc -c other.ctx");
+    tpm.tpm2("evictcontrol -Q -C o -c other.ctx 0x81000001");
+    tpm.make_key("0x81000001", "ecc256", PROTECTED, "-p test-password");
+    tpm.persist("0x81000001", "", "0x81000101");
+    tpm.tpm2("readpublic -Q -c 0x81000001 -n srk.name");
+    let name: String = std::fs::read(tpm.path("srk.name")).unwrap().iter().map(|o| format!("{o:02x}")).collect();
+    let tap = Tap::on(&tpm.socket());
+    let mut bench = Bench::with_secrets(tap.tcti(), &[(KEY, "test-password")]);
+    bench.options.tpm.srk_name = Some(name.parse().unwrap());
+    signs(bench.handle("handle:0x81000101")).unwrap();
+    assert!(tap.seen().iter().all(|seen| seen.code != CREATE_PRIMARY), "{:x?}", tap.seen());
+    drop(tap);
     assert_eq!(tpm.left_behind(), "");
 }
 

@@ -285,12 +285,13 @@ fn candidates(hierarchy: Hierarchy, mut present: Vec<Handle>) -> Vec<Handle> {
     present
 }
 
-/// The key to which a session is salted where no parent is at hand: the persistent SRK where a template made it, else the
-/// owner's primary key, else, where the owner has a password, the null hierarchy's.
+/// The key to which a session is salted where no parent is at hand: the persistent SRK where a template made it or its name is the
+/// pinned one, else the owner's primary key, else, where the owner has a password, the null hierarchy's.
 pub(super) fn salt_key(tpm: &mut Tpm, srk_name: Option<&Name>) -> Result<StorageKey, Refusal> {
+    let is_pinned = |area: &PublicArea| srk_name.is_some() && area.name().as_ref() == srk_name;
     if let Some(handle) = Handle::from_number(SRK) {
         match tpm.persistent(handle) {
-            Ok((object, area)) if Template::Ecc.fits(&area) || Template::Rsa.fits(&area) => {
+            Ok((object, area)) if Template::Ecc.fits(&area) || Template::Rsa.fits(&area) || is_pinned(&area) => {
                 return Ok(StorageKey { handle: object, area });
             }
             Err(fault) if fault.is_gone() => return Err(fault.into()),
