@@ -1,4 +1,7 @@
 //! Outputs: the forms in which credentials reach those who use them. Knows no devices.
 
 pub mod credentials_file;
+mod files;
 pub mod process;
+
+pub use files::FileError;
