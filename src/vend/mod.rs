@@ -3,5 +3,6 @@
 pub mod credentials_file;
 mod files;
 pub mod process;
+pub mod schedule;
 
 pub use files::FileError;
