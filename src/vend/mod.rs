@@ -4,5 +4,6 @@ pub mod credentials_file;
 mod files;
 pub mod process;
 pub mod schedule;
+pub mod update;
 
 pub use files::FileError;

@@ -1,0 +1,376 @@
+//! The loop of `update`: keeps profiles of a credentials file fresh. Knows no devices and no network (a [`Vend`] does), no words
+//! for people (a [`Report`] has them) and no clock of its own (a [`Clock`] is one), so that a test lives through days in
+//! milliseconds.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use jiff::Timestamp;
+
+use super::credentials_file::{self, Entry, ProfileName, Unwritable};
+use super::files::FileError;
+use super::schedule::{Jitter, Schedule};
+use crate::credentials::{Credentials, Life};
+
+/// Makes credentials: one device signature and one CreateSession per success.
+pub trait Vend {
+    /// Why there are none.
+    type Error: fmt::Display;
+
+    /// Fresh credentials.
+    fn vend(&mut self) -> Result<Credentials, Self::Error>;
+}
+
+/// The time, and the random numbers that spread machines over it.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Returns at this time or later; at once when it has passed.
+    fn wait_until(&mut self, time: Timestamp);
+
+    /// The next random number.
+    fn jitter(&mut self) -> Jitter;
+}
+
+/// The machine's own clock and random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// Longest sleep between two looks at the clock, which a person may set, and which goes on while the machine is suspended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(20);
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn wait_until(&mut self, time: Timestamp) {
+        while let Ok(left) = Duration::try_from(time.duration_since(self.now())) {
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(LONGEST_SLEEP));
+        }
+    }
+
+    fn jitter(&mut self) -> Jitter {
+        let mut octets = [0; 8];
+        // Without random numbers there is no TLS either; the machine then renews at the latest time.
+        let _ = rand::fill(&mut octets);
+        Jitter::new(u64::from_ne_bytes(octets))
+    }
+}
+
+/// Told of each refresh, to tell the person.
+pub trait Report<E> {
+    /// The profile is in the file.
+    fn refreshed(&mut self, profile: &ProfileName, next: Timestamp);
+
+    /// The profile could not be refreshed; what the file holds was not touched. `failures` counts those since the last success.
+    fn failed(&mut self, profile: &ProfileName, error: &UpdateError<E>, failures: u32, next: Timestamp);
+}
+
+/// Why a profile was not brought up to date.
+#[derive(Debug)]
+pub enum UpdateError<E> {
+    /// There were no new credentials.
+    Vend(E),
+    /// They cannot stand in the file, or are none that live.
+    Unusable(Unusable),
+    /// They could not be written.
+    File(FileError),
+}
+
+/// Credentials that no file can use.
+#[derive(Debug)]
+pub enum Unusable {
+    /// They cannot stand in the file.
+    Unwritable(Unwritable),
+    /// The service's expiration, which is no time.
+    Expiration(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwritable(error) => error.fmt(f),
+            Self::Expiration(text) => write!(f, "wanted an expiration by RFC 3339, found {text:?}"),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for UpdateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vend(error) => error.fmt(f),
+            Self::Unusable(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A profile, and what makes its credentials.
+pub struct Profile<V> {
+    name: ProfileName,
+    vend: V,
+    schedule: Schedule,
+    due: Timestamp,
+    /// Credentials that the file did not take: a full disk costs no second signature.
+    unwritten: Option<(Entry, Life)>,
+}
+
+impl<V: Vend> Profile<V> {
+    /// Due at once.
+    pub fn new(name: ProfileName, vend: V) -> Self {
+        Self { name, vend, schedule: Schedule::new(), due: Timestamp::MIN, unwritten: None }
+    }
+
+    fn fetch(&mut self, clock: &impl Clock) -> Result<(Entry, Life), UpdateError<V::Error>> {
+        if let Some(unwritten) = self.unwritten.take().filter(|(_, life)| life.is_reusable(clock.now())) {
+            return Ok(unwritten);
+        }
+        let credentials = self.vend.vend().map_err(UpdateError::Vend)?;
+        let life = credentials
+            .life(clock.now())
+            .ok_or_else(|| UpdateError::Unusable(Unusable::Expiration(credentials.expiration.clone())))?;
+        let entry = Entry::new(self.name.clone(), &credentials)
+            .map_err(|error| UpdateError::Unusable(Unusable::Unwritable(error)))?;
+        Ok((entry, life))
+    }
+
+    fn refresh(&mut self, file: &Path, clock: &mut impl Clock) -> Result<(), UpdateError<V::Error>> {
+        let (entry, life) = self.fetch(clock)?;
+        if let Err(error) = credentials_file::update(file, std::slice::from_ref(&entry)) {
+            self.unwritten = Some((entry, life));
+            return Err(UpdateError::File(error));
+        }
+        self.due = self.schedule.succeeded(life, clock.jitter());
+        Ok(())
+    }
+}
+
+/// A credentials file and the profiles to keep fresh in it.
+pub struct Updater<V, C> {
+    file: PathBuf,
+    profiles: Vec<Profile<V>>,
+    clock: C,
+}
+
+impl<V: Vend, C: Clock> Updater<V, C> {
+    /// At least one profile; each name once.
+    pub fn new(file: PathBuf, profiles: Vec<Profile<V>>, clock: C) -> Self {
+        Self { file, profiles, clock }
+    }
+
+    /// Refreshes every profile once, also those after one that fails. Gives the failures; none is success.
+    pub fn once(&mut self, report: &mut impl Report<V::Error>) -> Vec<(ProfileName, UpdateError<V::Error>)> {
+        let mut failures = Vec::new();
+        for profile in &mut self.profiles {
+            match profile.refresh(&self.file, &mut self.clock) {
+                Ok(()) => report.refreshed(&profile.name, profile.due),
+                Err(error) => failures.push((profile.name.clone(), error)),
+            }
+        }
+        failures
+    }
+
+    /// Waits for the profile that is due first, and refreshes it. A failure is reported and tried again later: what the file
+    /// holds stays good for as long as it lives.
+    pub fn next(&mut self, report: &mut impl Report<V::Error>) {
+        let Some(profile) = self.profiles.iter_mut().min_by_key(|profile| profile.due) else { return };
+        self.clock.wait_until(profile.due);
+        match profile.refresh(&self.file, &mut self.clock) {
+            Ok(()) => report.refreshed(&profile.name, profile.due),
+            Err(error) => {
+                profile.due = profile.schedule.failed(self.clock.now(), self.clock.jitter());
+                report.failed(&profile.name, &error, profile.schedule.failures(), profile.due);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    const START: i64 = 1_800_000_000;
+    const LIFE: i64 = 3_600;
+
+    /// A clock that stands still until somebody waits.
+    #[derive(Clone)]
+    struct TestClock(Rc<Cell<i64>>);
+
+    impl TestClock {
+        fn new() -> Self {
+            Self(Rc::new(Cell::new(START)))
+        }
+    }
+
+    impl Clock for TestClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0.get()).unwrap()
+        }
+
+        fn wait_until(&mut self, time: Timestamp) {
+            self.0.set(self.0.get().max(time.as_second()));
+        }
+
+        fn jitter(&mut self) -> Jitter {
+            Jitter::new(1 << 63)
+        }
+    }
+
+    /// Numbers the credentials it makes, and fails while it is told to.
+    #[derive(Clone)]
+    struct TestVend {
+        clock: TestClock,
+        made: Rc<Cell<u32>>,
+        fails: Rc<Cell<u32>>,
+        expiration: Option<&'static str>,
+    }
+
+    impl Vend for TestVend {
+        type Error = &'static str;
+
+        fn vend(&mut self) -> Result<Credentials, &'static str> {
+            if self.fails.get() > 0 {
+                self.fails.set(self.fails.get() - 1);
+                return Err("the service is away");
+            }
+            self.made.set(self.made.get() + 1);
+            let expires = Timestamp::from_second(self.clock.0.get() + LIFE).unwrap();
+            Ok(Credentials {
+                access_key_id: format!("AKID{}", self.made.get()),
+                secret_access_key: "test-secret".to_owned().into(),
+                session_token: "test-token".to_owned().into(),
+                expiration: self.expiration.map_or_else(|| expires.to_string(), str::to_owned),
+            })
+        }
+    }
+
+    #[derive(Default)]
+    struct Lines(Vec<String>);
+
+    impl Report<&'static str> for Lines {
+        fn refreshed(&mut self, profile: &ProfileName, next: Timestamp) {
+            self.0.push(format!("{profile} ok, next at {}", next.as_second() - START));
+        }
+
+        fn failed(&mut self, profile: &ProfileName, error: &UpdateError<&'static str>, failures: u32, next: Timestamp) {
+            self.0.push(format!("{profile} failed {failures}: {error}, next at {}", next.as_second() - START));
+        }
+    }
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        clock: TestClock,
+        vend: TestVend,
+        report: Lines,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let clock = TestClock::new();
+            let vend = TestVend { clock: clock.clone(), made: Rc::default(), fails: Rc::default(), expiration: None };
+            Self { folder: tempfile::tempdir().unwrap(), clock, vend, report: Lines::default() }
+        }
+
+        fn file(&self) -> PathBuf {
+            self.folder.path().join("aws/credentials")
+        }
+
+        fn content(&self) -> String {
+            std::fs::read_to_string(self.file()).unwrap_or_default()
+        }
+
+        fn updater(&self, names: &[&str]) -> Updater<TestVend, TestClock> {
+            let profiles = names.iter().map(|name| Profile::new(name.parse().unwrap(), self.vend.clone())).collect();
+            Updater::new(self.file(), profiles, self.clock.clone())
+        }
+    }
+
+    #[test]
+    fn profiles_are_refreshed_in_turn_for_days() {
+        let mut bench = Bench::new();
+        let mut updater = bench.updater(&["a", "b"]);
+        assert!(updater.once(&mut bench.report).is_empty());
+        for _ in 0..100 {
+            updater.next(&mut bench.report);
+        }
+        let hours = (bench.clock.0.get() - START) / LIFE;
+        assert!((30..=33).contains(&hours), "{hours} hours");
+        assert_eq!(bench.vend.made.get(), 102);
+        assert!(bench.content().contains("[a]\naws_access_key_id = AKID101\n"), "{}", bench.content());
+        assert!(bench.content().contains("[b]\naws_access_key_id = AKID102\n"), "{}", bench.content());
+        assert_eq!(bench.report.0[..3], ["a ok, next at 2250", "b ok, next at 2250", "a ok, next at 4560"]);
+    }
+
+    #[test]
+    fn a_failed_refresh_leaves_the_file_and_is_tried_again() {
+        let mut bench = Bench::new();
+        let mut updater = bench.updater(&["default"]);
+        updater.once(&mut bench.report);
+        let before = bench.content();
+        bench.vend.fails.set(2);
+        updater.next(&mut bench.report);
+        updater.next(&mut bench.report);
+        assert_eq!(bench.content(), before);
+        updater.next(&mut bench.report);
+        assert_ne!(bench.content(), before);
+        let failed = "the service is away, next at";
+        assert_eq!(bench.report.0[1], format!("default failed 1: {failed} 2400"));
+        assert_eq!(bench.report.0[2], format!("default failed 2: {failed} 2550"));
+        assert!(bench.report.0[3].starts_with("default ok"));
+    }
+
+    #[test]
+    fn a_start_refreshes_the_profiles_after_one_that_fails() {
+        let mut bench = Bench::new();
+        bench.vend.fails.set(1);
+        let failures = bench.updater(&["a", "b"]).once(&mut bench.report);
+        assert!(
+            matches!(failures.as_slice(), [(name, UpdateError::Vend("the service is away"))] if name.as_str() == "a")
+        );
+        assert!(!bench.content().contains("[a]") && bench.content().contains("[b]"), "{}", bench.content());
+    }
+
+    #[test]
+    fn credentials_that_the_file_did_not_take_are_written_later_without_another_signature() {
+        let mut bench = Bench::new();
+        let mut updater = bench.updater(&["default"]);
+        std::fs::write(bench.folder.path().join("aws"), "in the way of the directory").unwrap();
+        let failures = updater.once(&mut bench.report);
+        assert!(matches!(failures.as_slice(), [(_, UpdateError::File(_))]));
+        std::fs::remove_file(bench.folder.path().join("aws")).unwrap();
+        updater.next(&mut bench.report);
+        assert!(bench.content().contains("AKID1\n"), "{}", bench.content());
+        assert_eq!(bench.vend.made.get(), 1);
+    }
+
+    #[test]
+    fn credentials_that_no_file_can_hold_are_refused() {
+        let mut bench = Bench::new();
+        bench.vend.expiration = Some("soon");
+        let failures = bench.updater(&["default"]).once(&mut bench.report);
+        let [(_, error)] = failures.as_slice() else { panic!("{failures:?}") };
+        assert_eq!(error.to_string(), "wanted an expiration by RFC 3339, found \"soon\"");
+        assert!(!bench.file().exists());
+    }
+
+    #[test]
+    fn the_system_clock_waits_and_does_not_wait_for_the_past() {
+        let mut clock = SystemClock;
+        let soon = clock.now() + Duration::from_millis(5);
+        clock.wait_until(soon);
+        assert!(clock.now() >= soon);
+        clock.wait_until(Timestamp::MIN);
+        assert_ne!(clock.jitter(), clock.jitter());
+    }
+}
