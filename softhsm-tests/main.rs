@@ -7,6 +7,7 @@ mod aws_cli;
 mod build_settings;
 mod chains;
 mod credential_process;
+mod credentials_file;
 mod drop_in;
 mod failures;
 mod fault_module_works;
