@@ -1,5 +1,6 @@
 //! Outputs: the forms in which credentials reach those who use them. Knows no devices.
 
+pub mod cache;
 pub mod credentials_file;
 mod files;
 pub mod process;
