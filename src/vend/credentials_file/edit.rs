@@ -162,7 +162,7 @@ fn eol<'a>(lines: &[Line<'a>]) -> &'a [u8] {
 
 /// What becomes of a line in a section of the profile.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum Role<'a> {
     /// Blank or a comment.
     Silent,
     /// Somebody else's setting, the rest of its value, or what nobody can read.
@@ -171,15 +171,15 @@ enum Role {
     Ours(usize),
     /// The rest of our value, or one of our keys indented into another value: gone when the keys are written.
     Stale,
+    /// Somebody's setting that slipped into our value; it stays, under the indentation that makes it one again.
+    Slipped(&'a [u8]),
 }
 
 /// A section, as the edit sees it.
 struct Reading<'a> {
-    body: Vec<(Line<'a>, Role)>,
+    body: Vec<(Line<'a>, Role<'a>)>,
     /// The indentation under which an added key is a setting of its own.
     indentation: &'a [u8],
-    /// Whether keys that are there can keep their places.
-    in_place: bool,
 }
 
 /// The setting that a deeper indented line goes on with.
@@ -189,47 +189,49 @@ struct Above<'a> {
     is_ours: bool,
     /// Settings below a setting without a value are settings of a group, such as `s3 =`.
     is_group: bool,
+    /// How deep the last one stands that slipped into it; what is deeper belongs to that one.
+    slipped: Option<usize>,
 }
 
 fn read<'a>(body: &[Line<'a>]) -> Reading<'a> {
     let mut above: Option<Above<'a>> = None;
-    let mut in_place = true;
-    let mut role = |line: Line<'a>| {
-        let indentation = line.indentation();
-        let goes_on = above.filter(|above| indentation.len() > above.indentation.len());
-        let (key, is_group) = match line.kind() {
-            Kind::Silent | Kind::Header(_) => return Role::Silent,
-            Kind::Setting { key, value } => (key, value.is_empty()),
-            Kind::Unknown => (&b""[..], false),
-        };
-        let ours = KEYS.iter().position(|own| key.eq_ignore_ascii_case(own.as_bytes()));
-        match (goes_on, ours) {
-            (None, _) if key.is_empty() => Role::Theirs,
-            (None, _) => {
-                above = Some(Above { indentation, is_ours: ours.is_some(), is_group });
-                ours.map_or(Role::Theirs, Role::Ours)
-            }
-            (Some(above), Some(_)) if above.is_ours || !above.is_group => Role::Stale,
-            (Some(above), _) if !above.is_ours => Role::Theirs,
-            (Some(_), _) if !reads_as_setting(line) => Role::Stale,
-            // Somebody's setting that slipped below one of our keys stays: our keys make way, and follow at the end.
-            (Some(_), _) => {
-                in_place = false;
-                Role::Theirs
-            }
-        }
-    };
-    let body = body.iter().map(|line| (*line, role(*line))).collect();
-    let indentation = above.filter(|_| in_place).map_or(&b""[..], |above| above.indentation);
-    Reading { body, indentation, in_place }
+    let body = body.iter().map(|line| (*line, role(*line, &mut above))).collect();
+    Reading { body, indentation: above.map_or(b"", |above| above.indentation) }
 }
 
-/// Whether a person would read the line as a setting. The padding of a Base64 value is none.
+fn role<'a>(line: Line<'a>, above: &mut Option<Above<'a>>) -> Role<'a> {
+    let indentation = line.indentation();
+    let (key, is_group) = match line.kind() {
+        Kind::Silent | Kind::Header(_) => return Role::Silent,
+        Kind::Setting { key, value } => (key, value.is_empty()),
+        Kind::Unknown => (&b""[..], false),
+    };
+    let ours = KEYS.iter().position(|own| key.eq_ignore_ascii_case(own.as_bytes()));
+    let Some(above) = above.as_mut().filter(|above| indentation.len() > above.indentation.len()) else {
+        if key.is_empty() {
+            return Role::Theirs;
+        }
+        *above = Some(Above { indentation, is_ours: ours.is_some(), is_group, slipped: None });
+        return ours.map_or(Role::Theirs, Role::Ours);
+    };
+    match (ours, above.slipped) {
+        (Some(_), _) if above.is_ours || !above.is_group => Role::Stale,
+        _ if !above.is_ours => Role::Theirs,
+        (None, Some(slipped)) if indentation.len() > slipped => Role::Theirs,
+        _ if !reads_as_setting(line) => Role::Stale,
+        _ => {
+            above.slipped = Some(indentation.len());
+            Role::Slipped(above.indentation)
+        }
+    }
+}
+
+/// Whether a person would read the line as a setting. The padding of a folded Base64 value is none.
 fn reads_as_setting(line: Line<'_>) -> bool {
     let Kind::Setting { key, value } = line.kind() else { return false };
-    !key.is_empty()
-        && key.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'.'))
-        && value.iter().any(|octet| *octet != b'=')
+    let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'.');
+    let has_space = line.text.trim_ascii().iter().any(u8::is_ascii_whitespace);
+    !key.is_empty() && key.iter().all(is_name) && (has_space || value.iter().any(|octet| *octet != b'='))
 }
 
 struct Output<'a> {
@@ -275,8 +277,11 @@ impl Output<'_> {
             match role {
                 Role::Silent | Role::Theirs => self.keep_line(*line),
                 Role::Stale => {}
+                Role::Slipped(indentation) => {
+                    [indentation, line.text.trim_ascii_start(), line.ending].map(|part| self.keep(part));
+                }
                 Role::Ours(key) => {
-                    let missing = missing.get_mut(*key).filter(|missing| section.in_place && **missing);
+                    let missing = missing.get_mut(*key).filter(|missing| **missing);
                     let setting = entry.and_then(|entry| entry.lines().nth(*key));
                     if let (Some(missing), Some((key, value))) = (missing, setting) {
                         *missing = false;

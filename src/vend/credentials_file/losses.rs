@@ -174,9 +174,11 @@ fn our_key_indented_below_another_value_is_found() {
 }
 
 #[test]
-fn a_setting_that_slipped_below_our_key_stays_out_of_its_value() {
-    let before = "[default]\naws_access_key_id = old\naws_session_token = old\n    region = x\n";
-    becomes("default", before, &format!("[default]\n    region = x\n{NEW}"));
+fn a_setting_that_slipped_into_our_value_is_one_again() {
+    let before = "[default]\nregion = x\naws_access_key_id = old\naws_session_token = old\n    output = json\n    s3 =\n        a = b\n    c = d\n";
+    let after = "[default]\nregion = x\naws_access_key_id = AKIDNEW\naws_session_token = newToken==\noutput = json\ns3 =\n        a = b\nc = d\n\
+                 aws_secret_access_key = new/Secret+=\n";
+    becomes("default", before, after);
 }
 
 #[test]
@@ -238,10 +240,11 @@ fn no_file_makes_the_edit_panic_or_lose_a_line_of_others() {
             rest /= parts.len();
         }
         let edited = edit(&file, &entry);
-        let count =
-            |text: &[u8], part: &str| text.split(|o| *o == b'\n').filter(|line| *line == part.as_bytes()).count();
-        for theirs in ["[default]", "[z]\r", " [ default ]", "r =", "  s = 1"] {
-            assert!(count(&edited, theirs) >= count(&file, theirs), "{}", String::from_utf8_lossy(&file));
+        for theirs in ["[default]", "[z]", "[ default ]", "r =", "s = 1", "#"] {
+            let count = |text: &[u8]| {
+                text.split(|octet| *octet == b'\n').filter(|line| line.trim_ascii() == theirs.as_bytes()).count()
+            };
+            assert!(count(&edited) >= count(&file), "{theirs} in\n{}", String::from_utf8_lossy(&file));
         }
         assert_eq!(*edit(&edited, &entry), *edited, "{}", String::from_utf8_lossy(&file));
     }
