@@ -90,6 +90,11 @@ impl Entry {
         Ok(Self { profile, values })
     }
 
+    /// The profile that it is for.
+    pub fn profile(&self) -> &ProfileName {
+        &self.profile
+    }
+
     fn lines(&self) -> impl Iterator<Item = (&'static str, &str)> {
         KEYS.into_iter().zip(self.values.iter().map(|value| value.as_str()))
     }
@@ -131,14 +136,14 @@ pub fn edit(existing: &[u8], entry: &Entry) -> Zeroizing<Vec<u8>> {
 }
 
 /// The lines below a header, up to the next one.
-struct Section {
-    start: usize,
-    end: usize,
+pub(super) struct Section {
+    pub start: usize,
+    pub end: usize,
     /// Written as every SDK reads it: neither indented nor with white space inside the brackets.
-    is_exact: bool,
+    pub is_exact: bool,
 }
 
-fn sections(lines: &[Line<'_>], profile: &ProfileName) -> Vec<Section> {
+pub(super) fn sections(lines: &[Line<'_>], profile: &ProfileName) -> Vec<Section> {
     let mut found: Vec<Section> = Vec::new();
     let mut inside = false;
     for (number, line) in lines.iter().enumerate() {

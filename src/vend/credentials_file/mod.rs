@@ -5,6 +5,7 @@ mod edit;
 mod lines;
 #[cfg(test)]
 mod losses;
+mod obstacles;
 
 use std::ffi::OsString;
 use std::io;
@@ -16,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, accessat};
 use zeroize::Zeroizing;
 
 pub use edit::{Entry, ProfileName, Unwritable, edit};
+pub use obstacles::{Obstacle, obstacles};
 
 use super::files::{self, Access, FileError, Lock};
 
@@ -56,6 +58,9 @@ pub fn update(path: &Path, entries: &[Entry]) -> Result<(), FileError> {
     let (existing, access) = read(path)?;
     let mut edited = existing.clone();
     for entry in entries {
+        for obstacle in obstacles(&existing, entry.profile()) {
+            log::warn!("{}: {obstacle}", path.display());
+        }
         edited = edit(&edited, entry);
     }
     if *edited == *existing && path.exists() {
