@@ -59,9 +59,8 @@ impl Clock for SystemClock {
 
     fn jitter(&mut self) -> Jitter {
         let mut octets = [0; 8];
-        // Without random numbers there is no TLS either; the machine then renews at the latest time.
-        let _ = rand::fill(&mut octets);
-        Jitter::new(u64::from_ne_bytes(octets))
+        // Without random numbers there is no TLS either; the longest pauses are then right.
+        Jitter::new(rand::fill(&mut octets).map_or(u64::MAX, |()| u64::from_ne_bytes(octets)))
     }
 }
 

@@ -283,7 +283,8 @@ impl Output<'_> {
                 Role::Silent | Role::Theirs => self.keep_line(*line),
                 Role::Stale => {}
                 Role::Slipped(indentation) => {
-                    [indentation, line.text.trim_ascii_start(), line.ending].map(|part| self.keep(part));
+                    self.keep(indentation);
+                    self.keep_line(Line { text: line.text.trim_ascii_start(), ..*line });
                 }
                 Role::Ours(key) => {
                     let missing = missing.get_mut(*key).filter(|missing| **missing);
