@@ -5,6 +5,7 @@ pub mod credentials_file;
 mod files;
 pub mod process;
 pub mod schedule;
+pub mod server;
 pub mod update;
 
 pub use files::FileError;

@@ -1,0 +1,37 @@
+//! `serve`: credentials for the SDKs of a machine over IMDSv2 and the container credentials endpoint. One refresher per role, the
+//! last good credentials kept, every answer from memory. Knows neither devices nor AWS: a [`Vend`] does.
+//!
+//! ```text
+//! refresher (one thread per role) ──▶ State ──▶ Snapshot ──▶ route (pure) ──▶ answer
+//! acceptor (this thread) ──▶ workers (a thread and a runtime each) ──────────┘
+//! ```
+
+mod connection;
+mod consumer;
+mod container;
+mod document;
+mod error;
+mod host;
+mod imds;
+mod listen;
+mod metrics;
+mod notify;
+mod options;
+mod probes;
+mod refresher;
+mod rotation;
+mod route;
+mod run;
+mod session;
+mod setup;
+mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use container::PATH as CONTAINER_PATH;
+pub use error::{ServeError, VendError, VendErrorKind};
+pub use options::{Consumer, DEFAULT_PORT, Limits, Options, RoleSource, Surface};
+pub use refresher::{Pace, Vend, Vended};
+pub use run::{Event, Hooks, run, run_until};

@@ -1,0 +1,56 @@
+//! Replaces the consumers' tokens from time to time. A consumer reads its file anew for each request, so that the old token
+//! needs to be taken only a little longer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
+
+use super::consumer::{ConsumerToken, write_token};
+use super::error::ServeError;
+use super::options::Consumer;
+use super::state::State;
+
+/// How long until a token that could not be handed out is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// Puts every consumer's first token into its file.
+pub fn write_all(state: &State, consumers: &[Consumer]) -> Result<(), ServeError> {
+    for (consumer, of) in consumers.iter().zip(&state.snapshot().consumers) {
+        write_token(&consumer.token_file, of.tokens.current())
+            .map_err(|source| ServeError::TokenFile { path: consumer.token_file.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Replaces the tokens, for ever.
+pub async fn rotate(state: Arc<State>, consumers: Vec<Consumer>, lifetime: Duration, overlap: Duration) {
+    let mut wait = lifetime;
+    loop {
+        sleep(wait).await;
+        wait = lifetime;
+        for (index, consumer) in consumers.iter().enumerate() {
+            if let Err(error) = replace(&state, index, &consumer.token_file, overlap) {
+                let (name, path) = (&consumer.name, consumer.token_file.display());
+                log::error!("consumer {name}: the old token goes on, cannot write a new one to {path}: {error}");
+                wait = RETRY.min(lifetime);
+            }
+        }
+    }
+}
+
+/// The new token is taken before it can be read, and the old one until it can no longer have been read.
+fn replace(state: &State, index: usize, file: &Path, overlap: Duration) -> std::io::Result<()> {
+    let token = ConsumerToken::generate()?;
+    state.update_tokens(index, |tokens| tokens.rotate(token.clone()));
+    let written = write_token(file, &token);
+    let until = Timestamp::now().saturating_add(SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX));
+    state.update_tokens(index, |tokens| match (&written, until) {
+        (Ok(()), Ok(until)) => tokens.settle(until),
+        (Ok(()), Err(_)) => {}
+        (Err(_), _) => tokens.revert(),
+    });
+    written
+}

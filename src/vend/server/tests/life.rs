@@ -1,0 +1,303 @@
+//! From the first refresh to the last signal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use super::*;
+
+fn access_key(reply: &Reply) -> String {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let document: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    document["AccessKeyId"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn credentials_come_by_the_way_that_sdks_go() {
+    let (server, address) = serving(good);
+    let mut client = Client::new(address);
+    let token = client.token();
+    let listing = client.ask("GET", LISTING, &[("X-aws-ec2-metadata-token", &token)]);
+    assert_eq!((listing.status, &*listing.body), (200, "web"));
+    assert_eq!(access_key(&client.document(&token)), "ASIATEST1");
+    server.end().unwrap();
+}
+
+#[test]
+fn nobody_can_connect_before_there_are_credentials() {
+    let (go, wait) = sync_channel::<()>(0);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = Options { listen: vec![port], ..options() };
+    let script = move |number| {
+        wait.recv().unwrap();
+        good(number)
+    };
+    let server = Server::start(options, vec![role(ROLE, script)], Vec::new());
+    assert!(TcpStream::connect(port).is_err());
+    go.send(()).unwrap();
+    let (address, _) = server.listening();
+    assert_eq!(address, port);
+    assert!(TcpStream::connect(address).is_ok());
+    server.end().unwrap();
+}
+
+#[test]
+fn a_failure_at_the_start_ends_the_server_with_it() {
+    let second = "arn:aws:iam::123456789012:role/batch";
+    let roles = vec![role(ROLE, good), role(second, |_| refused())];
+    match Server::start(options(), roles, Vec::new()).ended() {
+        Err(ServeError::FirstRefresh { role, source }) => {
+            assert_eq!((&*role, source.kind()), ("batch", VendErrorKind::Refused));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn with_keep_trying_a_503_says_why_until_there_are_credentials() {
+    let options = Options { keep_trying: true, ..options() };
+    let (go, wait) = sync_channel::<()>(0);
+    let script = move |number| match number {
+        1 => refused(),
+        _ => {
+            wait.recv().unwrap();
+            good(number)
+        }
+    };
+    let server = Server::start(options, vec![role_every(ROLE, Duration::from_millis(100), script)], Vec::new());
+    let (address, status) = server.listening();
+    let mut client = Client::new(address);
+    let token = client.token();
+    until("the failure is told", || client.document(&token).body.contains("AccessDeniedException"));
+    assert_eq!(client.document(&token).status, 503);
+    assert_eq!(Client::new(status).ask("GET", "/healthz", &[]).status, 200);
+    let ready = Client::new(status).ask("GET", "/readyz", &[]);
+    assert_eq!((ready.status, &*ready.body), (503, "no valid credentials for role web\n"));
+
+    go.send(()).unwrap();
+    until("there are credentials", || client.document(&token).status == 200);
+    assert_eq!(Client::new(status).ask("GET", "/readyz", &[]).status, 200);
+    drop(go);
+    server.end().unwrap();
+}
+
+#[test]
+fn the_last_good_credentials_outlive_failed_refreshes() {
+    let (failed, failures) = channel();
+    let script = move |number| match number {
+        1 => good(1),
+        _ => {
+            let _ = failed.send(());
+            refused()
+        }
+    };
+    let role = role_every(ROLE, Duration::from_millis(100), script);
+    let server = Server::start(options(), vec![role], Vec::new());
+    let (address, status) = server.listening();
+    let mut client = Client::new(address);
+    let token = client.token();
+    for _ in 0..3 {
+        failures.recv_timeout(LIMIT).unwrap();
+        assert_eq!(access_key(&client.document(&token)), "ASIATEST1");
+    }
+    let metrics = Client::new(status).ask("GET", "/metrics", &[]).body;
+    assert!(metrics.contains("keyanchor_refreshes_total{role=\"web\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains("keyanchor_refresh_failures_total{role=\"web\",kind=\"refused\"} 0"), "{metrics}");
+    server.end().unwrap();
+}
+
+#[test]
+fn credentials_that_expire_while_refreshes_fail_are_no_longer_served() {
+    let script = |number| match number {
+        1 => Ok(vended(credentials(1, SignedDuration::from_millis(1500)))),
+        _ => refused(),
+    };
+    let role = role_every(ROLE, Duration::from_millis(100), script);
+    let server = Server::start(options(), vec![role], Vec::new());
+    let (address, _) = server.listening();
+    let mut client = Client::new(address);
+    let token = client.token();
+    assert_eq!(access_key(&client.document(&token)), "ASIATEST1");
+    until("the credentials have expired", || client.document(&token).status == 503);
+    assert!(client.document(&token).body.contains("the last refresh failed: AccessDeniedException"));
+    server.end().unwrap();
+}
+
+#[test]
+fn fifty_clients_at_the_moment_of_a_refresh_cost_one_refresh() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let (began, begun) = channel();
+    let (go, wait) = sync_channel::<()>(0);
+    let counted = Arc::clone(&calls);
+    let script = move |number| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        if number == 2 {
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+        }
+        good(number)
+    };
+    let (server, address) = serving(script);
+    server.reload();
+    begun.recv_timeout(LIMIT).unwrap();
+    let token = Client::new(address).token();
+    let clients: Vec<_> = (0..50)
+        .map(|_| {
+            let token = token.clone();
+            thread::spawn(move || access_key(&Client::new(address).document(&token)))
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.join().unwrap(), "ASIATEST1", "a refresh keeps nobody waiting");
+    }
+    go.send(()).unwrap();
+    let mut client = Client::new(address);
+    until("the refresh is done", || access_key(&client.document(&token)) == "ASIATEST2");
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    server.end().unwrap();
+}
+
+#[test]
+fn reloads_that_come_during_a_refresh_are_one_refresh() {
+    let (began, begun) = channel();
+    let (go, wait) = sync_channel::<()>(0);
+    let script = move |number| {
+        if number > 1 {
+            began.send(number).unwrap();
+            wait.recv().unwrap();
+        }
+        good(number)
+    };
+    let server = Server::start(options(), vec![role(ROLE, script)], Vec::new());
+    let (_, status) = server.listening();
+    server.reload();
+    assert_eq!(begun.recv_timeout(LIMIT).unwrap(), 2);
+    for _ in 0..10 {
+        server.reload();
+    }
+    // Reloads and probes are the same thread's work: once a probe has been answered, the reloads have been passed on.
+    assert_eq!(Client::new(status).ask("GET", "/healthz", &[]).status, 200);
+    go.send(()).unwrap();
+    assert_eq!(begun.recv_timeout(LIMIT).unwrap(), 3);
+    go.send(()).unwrap();
+    assert!(begun.recv_timeout(Duration::from_millis(300)).is_err());
+    server.end().unwrap();
+}
+
+#[test]
+fn each_consumer_gets_its_role_by_the_token_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join("tokens").join(name);
+    let roles = vec![role(ROLE, good), role("arn:aws:iam::123456789012:role/batch", |_| good(7))];
+    let consumers = vec![
+        Consumer { name: "a".into(), role: "batch".into(), token_file: file("a") },
+        Consumer { name: "b".into(), role: ROLE.into(), token_file: file("b") },
+    ];
+    let server = Server::start(options(), roles, consumers);
+    let (address, _) = server.listening();
+    for (name, key) in [("a", "ASIATEST7"), ("b", "ASIATEST1")] {
+        let token = std::fs::read_to_string(file(name)).unwrap();
+        let reply = Client::new(address).ask("GET", CONTAINER_PATH, &[("Authorization", &token)]);
+        assert_eq!(access_key(&reply), key);
+    }
+    server.end().unwrap();
+}
+
+#[test]
+fn a_consumer_that_reads_its_file_for_each_request_never_notices_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = folder.path().join("tokens/web");
+    let consumer = Consumer { name: "web".into(), role: "web".into(), token_file: token_file.clone() };
+    let options =
+        Options { token_lifetime: Duration::from_millis(20), token_overlap: Duration::from_millis(500), ..options() };
+    let server = Server::start(options, vec![role(ROLE, good)], vec![consumer]);
+    let (address, _) = server.listening();
+    let mut client = Client::new(address);
+    let first = std::fs::read_to_string(&token_file).unwrap();
+    let mut tokens = std::collections::BTreeSet::new();
+    until("there were ten rotations", || {
+        let token = std::fs::read_to_string(&token_file).unwrap();
+        assert_eq!(client.ask("GET", CONTAINER_PATH, &[("Authorization", &token)]).status, 200);
+        tokens.insert(token);
+        tokens.len() >= 10
+    });
+    assert_eq!(client.ask("GET", CONTAINER_PATH, &[("Authorization", &first)]).status, 401);
+    server.end().unwrap();
+}
+
+#[test]
+fn an_address_in_use_is_said_before_a_signature_is_spent() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = Options { listen: vec![taken.local_addr().unwrap()], ..options() };
+    let script = |_| panic!("a signature was spent");
+    match Server::start(options, vec![role(ROLE, script)], Vec::new()).ended() {
+        Err(ServeError::Listen { address, .. }) => assert_eq!(address, taken.local_addr().unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused() {
+    let options = Options { listen: vec!["0.0.0.0:0".parse().unwrap()], ..options() };
+    match Server::start(options, vec![role(ROLE, good)], Vec::new()).ended() {
+        Err(ServeError::Usage(reason)) => assert!(reason.contains("others on the network"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_server_ends_within_two_seconds_whatever_is_under_way() {
+    let (began, begun) = channel();
+    let script = move |number| {
+        if number > 1 {
+            began.send(()).unwrap();
+            thread::sleep(LIMIT);
+        }
+        good(number)
+    };
+    let (server, address) = serving(script);
+    let mut idle = Client::new(address);
+    let mut half = Client::new(address);
+    idle.token();
+    half.send(b"GET /latest");
+    server.reload();
+    begun.recv_timeout(LIMIT).unwrap();
+    let now = Instant::now();
+    server.end().unwrap();
+    assert!(now.elapsed() < Duration::from_secs(2), "{:?}", now.elapsed());
+    assert_eq!(idle.rest().0, "");
+}
+
+#[test]
+fn an_end_during_the_first_refresh_is_an_end() {
+    let (began, begun) = channel();
+    let script = move |number| {
+        began.send(()).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        good(number)
+    };
+    let server = Server::start(options(), vec![role(ROLE, script)], Vec::new());
+    begun.recv_timeout(LIMIT).unwrap();
+    server.end().unwrap();
+}
+
+#[test]
+fn probes_are_answered_whatever_host_they_name() {
+    let server = Server::start(options(), vec![role(ROLE, good)], Vec::new());
+    let (_, status) = server.listening();
+    let mut probe = Client::new(status);
+    probe.send(b"GET /readyz HTTP/1.1\r\nHost: pod.example\r\n\r\n");
+    let reply = probe.reply();
+    assert_eq!((reply.status, &*reply.body), (200, "ready\n"));
+    assert_eq!(probe.ask("POST", "/healthz", &[]).header("allow"), Some("GET, HEAD"));
+    assert_eq!(probe.ask("GET", DOCUMENT, &[]).status, 404, "there are no credentials on this listener");
+    let metrics = probe.ask("GET", "/metrics", &[]);
+    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(metrics.body.ends_with("# EOF\n"));
+    assert!(metrics.body.contains("keyanchor_device_seconds_count{role=\"web\"} 1\n"));
+    assert!(metrics.body.contains("keyanchor_certificate_remaining_seconds{role=\"web\"} 8"), "{}", metrics.body);
+    for secret in ["test-secret", "test-token", "ASIATEST1"] {
+        assert!(!metrics.body.contains(secret));
+    }
+    server.end().unwrap();
+}
