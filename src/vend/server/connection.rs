@@ -40,7 +40,8 @@ pub async fn serve(
     // No `pipeline_flush`: with it, answers pile up without a bound for a client that asks and does not read.
     let connection = http1::Builder::new()
         .max_headers(limits.headers)
-        .max_buf_size(limits.head_octets)
+        // Less makes hyper panic.
+        .max_buf_size(limits.head_octets.max(8192))
         .header_read_timeout(None)
         .serve_connection(io, service);
     tokio::select! {

@@ -74,9 +74,12 @@ pub async fn accept(
     mut hand_over: impl FnMut(Client),
 ) {
     loop {
-        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
         match accept_one(&listener, hop_limit).await {
-            Ok((stream, local)) => hand_over(Client { stream, local, surface, permit }),
+            Ok((stream, local)) => {
+                // Whoever comes while there is no place waits here, and those behind in the backlog.
+                let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
+                hand_over(Client { stream, local, surface, permit });
+            }
             Err(error) => pause_after(&error).await,
         }
     }
@@ -113,6 +116,7 @@ async fn pause_after(error: &io::Error) {
 /// How many connections there can be: as many as wanted if the limit on open files allows it or can be raised that far,
 /// otherwise fewer, so that a device or AWS can always be reached.
 pub fn affordable_connections(wanted: usize) -> usize {
+    let wanted = wanted.clamp(1, Semaphore::MAX_PERMITS);
     let limit = getrlimit(Resource::Nofile);
     let needed = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OWN_DESCRIPTORS);
     let Some(mut current) = limit.current.filter(|current| *current < needed) else { return wanted };
@@ -120,7 +124,7 @@ pub fn affordable_connections(wanted: usize) -> usize {
     if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }).is_ok() {
         current = raised;
     }
-    usize::try_from(current.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(wanted).clamp(1, wanted.max(1))
+    usize::try_from(current.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(wanted).clamp(1, wanted)
 }
 
 #[cfg(test)]

@@ -36,12 +36,12 @@ pub struct Vended {
     pub service: Option<Duration>,
 }
 
-/// Says when to refresh. Pure: jitter is its own, the clock is passed in.
+/// Says when to refresh. Pure but for its jitter: the clock is passed in.
 pub trait Pace: Send {
-    /// How long to wait after credentials were got at `now` that are good until `expires`.
-    fn after_success(&mut self, now: Timestamp, expires: Timestamp) -> Duration;
-    /// How long to wait after the `failures`-th failure in a row; `expires` is the end of what is still served.
-    fn after_failure(&mut self, now: Timestamp, failures: u32, expires: Option<Timestamp>) -> Duration;
+    /// When to refresh after credentials were got at `now` that are good until `expires`.
+    fn succeeded(&mut self, now: Timestamp, expires: Timestamp) -> Timestamp;
+    /// When to try again after a failure at `now`.
+    fn failed(&mut self, now: Timestamp) -> Timestamp;
 }
 
 /// Whatever a pace says, there are no more refreshes than these.
@@ -108,24 +108,19 @@ pub struct Work {
 impl Work {
     fn run(mut self, first: oneshot::Sender<Result<(), VendError>>, nudged: &Receiver<oneshot::Sender<()>>) {
         let mut first = Some(first);
-        let mut failures = 0;
         let mut expires = None;
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
             let outcome = self.refresh();
             let now = Timestamp::now();
-            let wait = match &outcome {
+            let next = match &outcome {
                 Ok(end) => {
-                    failures = 0;
                     expires = Some(*end);
-                    self.pace.after_success(now, *end)
+                    self.pace.succeeded(now, *end)
                 }
-                Err(_) => {
-                    failures += 1;
-                    self.pace.after_failure(now, failures, expires.filter(|end| now < *end))
-                }
-            }
-            .max(SHORTEST_WAIT);
+                Err(_) => self.pace.failed(now),
+            };
+            let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default().max(SHORTEST_WAIT);
             self.tell(&outcome, wait, expires.is_some_and(|end| now < end));
             if let Some(first) = first.take() {
                 let _ = first.send(outcome.map(|_| ()));

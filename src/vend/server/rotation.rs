@@ -16,6 +16,9 @@ use super::state::State;
 /// How long until a token that could not be handed out is tried again.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// Whatever the lifetime, the disk is left alone for this long.
+const SHORTEST_LIFETIME: Duration = Duration::from_millis(10);
+
 /// Puts every consumer's first token into its file.
 pub fn write_all(state: &State, consumers: &[Consumer]) -> Result<(), ServeError> {
     for (consumer, of) in consumers.iter().zip(&state.snapshot().consumers) {
@@ -27,6 +30,7 @@ pub fn write_all(state: &State, consumers: &[Consumer]) -> Result<(), ServeError
 
 /// Replaces the tokens, for ever.
 pub async fn rotate(state: Arc<State>, consumers: Vec<Consumer>, lifetime: Duration, overlap: Duration) {
+    let lifetime = lifetime.max(SHORTEST_LIFETIME);
     let mut wait = lifetime;
     loop {
         sleep(wait).await;

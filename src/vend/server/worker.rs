@@ -102,6 +102,10 @@ async fn answer_client(client: Client, shared: Shared) {
     connection::serve(stream, limits, crowded, |request| {
         let (endpoint, answer) = route(request, &state.snapshot(), local, surface, Timestamp::now());
         metrics.answered(endpoint, answer.status());
+        if !answer.status().is_success() {
+            // Neither path nor headers: a client that errs may have put its token anywhere.
+            log::debug!("{} of {} answered with {}", request.method, endpoint.label(), answer.status());
+        }
         answer
     })
     .await;

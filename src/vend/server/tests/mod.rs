@@ -58,19 +58,16 @@ impl<F: FnMut(u32) -> Result<Vended, VendError> + Send> Vend for Script<F> {
     }
 }
 
-/// The same waits for every refresh.
-struct Every {
-    success: Duration,
-    failure: Duration,
-}
+/// The same wait after every refresh, however it went.
+struct Every(Duration);
 
 impl Pace for Every {
-    fn after_success(&mut self, _: Timestamp, _: Timestamp) -> Duration {
-        self.success
+    fn succeeded(&mut self, now: Timestamp, _: Timestamp) -> Timestamp {
+        now + self.0
     }
 
-    fn after_failure(&mut self, _: Timestamp, _: u32, _: Option<Timestamp>) -> Duration {
-        self.failure
+    fn failed(&mut self, now: Timestamp) -> Timestamp {
+        now + self.0
     }
 }
 
@@ -88,7 +85,7 @@ fn role_every(
         role_arn: arn.into(),
         region: "eu-west-1".into(),
         vend: Box::new(Script(script, 0)),
-        pace: Box::new(Every { success: wait, failure: wait }),
+        pace: Box::new(Every(wait)),
     }
 }
 
