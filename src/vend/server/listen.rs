@@ -1,5 +1,5 @@
 //! Sockets: bound early, so that an address in use is said before a signature is spent; listening late, so that nobody waits for
-//! an answer that may never come; accepted within a number, and shared out evenly among the threads that answer.
+//! an answer that may never come; accepted within a number.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ServeError;
-use super::options::Surface;
 
 /// Clients that come faster than they are accepted wait here; SDKs give up after a second.
 const BACKLOG: u32 = 1024;
@@ -56,19 +55,16 @@ impl Bound {
 /// A client that has come.
 pub struct Client {
     /// Its connection.
-    pub stream: std::net::TcpStream,
+    pub stream: TcpStream,
     /// The address it came to.
     pub local: IpAddr,
-    /// What it may ask for.
-    pub surface: Surface,
     /// Its share of the connections, given back on drop.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// Accepts clients and hands each to the next of the threads, for ever.
+/// Accepts clients, for ever.
 pub async fn accept(
     listener: TcpListener,
-    surface: Surface,
     hop_limit: NonZeroU8,
     places: Arc<Semaphore>,
     mut hand_over: impl FnMut(Client),
@@ -78,7 +74,7 @@ pub async fn accept(
             Ok((stream, local)) => {
                 // Whoever comes while there is no place waits here, and those behind in the backlog.
                 let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
-                hand_over(Client { stream, local, surface, permit });
+                hand_over(Client { stream, local, permit });
             }
             Err(error) => pause_after(&error).await,
         }
@@ -86,12 +82,12 @@ pub async fn accept(
 }
 
 /// Accepts one client, ready for its first request.
-async fn accept_one(listener: &TcpListener, hop_limit: NonZeroU8) -> io::Result<(std::net::TcpStream, IpAddr)> {
+async fn accept_one(listener: &TcpListener, hop_limit: NonZeroU8) -> io::Result<(TcpStream, IpAddr)> {
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     limit_hops(&stream, hop_limit)?;
     let local = stream.local_addr()?.ip();
-    Ok((stream.into_std()?, local.to_canonical()))
+    Ok((stream, local.to_canonical()))
 }
 
 fn limit_hops(stream: &TcpStream, hop_limit: NonZeroU8) -> io::Result<()> {
@@ -129,7 +125,7 @@ pub fn affordable_connections(wanted: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::worker::runtime;
+    use super::super::run::runtime;
     use super::*;
 
     #[test]

@@ -2,10 +2,13 @@
 //! last good credentials kept, every answer from memory. Knows neither devices nor AWS: a [`Vend`] does.
 //!
 //! ```text
-//! refresher (one thread per role) ──▶ State ──▶ Snapshot ──▶ route (pure) ──▶ answer
-//! acceptor (this thread) ──▶ workers (a thread and a runtime each) ──────────┘
+//! refresher (a thread for each role) ──▶ State ──▶ Snapshot ──▶ route (pure) ──▶ answer (this thread)
 //! ```
+//!
+//! One thread answers everybody: what it answers is in memory, so that it gives more answers a second than the machine's clients
+//! can read, and beside them a second thread would only take turns with it.
 
+mod clients;
 mod connection;
 mod consumer;
 mod container;
@@ -28,7 +31,6 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 pub use container::PATH as CONTAINER_PATH;
 pub use error::{ServeError, VendError, VendErrorKind};

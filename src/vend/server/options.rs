@@ -63,8 +63,6 @@ pub struct Limits {
     pub head_octets: usize,
     /// Header fields of a request.
     pub headers: usize,
-    /// Threads that answer requests.
-    pub workers: usize,
 }
 
 impl Default for Limits {
@@ -75,7 +73,6 @@ impl Default for Limits {
             idle_time: Duration::from_secs(60),
             head_octets: 16 * 1024,
             headers: 64,
-            workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)),
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The status listener: a few connections on the main thread, so that probes are answered however busy the others are.
+//! The status listener: with connections of its own, so that probes are answered however many clients there are.
 
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::clients::Shared;
 use super::listen::{self, Client};
-use super::options::{Limits, Surface};
-use super::worker::Shared;
+use super::options::Limits;
 use super::{connection, status};
 
 const CONNECTIONS: usize = 32;
@@ -30,14 +30,12 @@ pub async fn serve(listener: TcpListener, shared: Shared) {
     let hand_over = move |client: Client| {
         tokio::spawn(answer(client, Arc::clone(&limits), Arc::clone(&places), shared.clone()));
     };
-    // The surface plays no part in the answers of a probe.
-    listen::accept(listener, Surface::Loopback, HOPS, own, hand_over).await;
+    listen::accept(listener, HOPS, own, hand_over).await;
 }
 
 async fn answer(client: Client, limits: Arc<Limits>, places: Arc<Semaphore>, shared: Shared) {
-    let Ok(stream) = TcpStream::from_std(client.stream) else { return };
     let crowded = || places.available_permits() == 0;
-    connection::serve(stream, limits, crowded, |request| {
+    connection::serve(client.stream, limits, crowded, |request| {
         status::route(request, &shared.state.snapshot(), &shared.metrics, Timestamp::now())
     })
     .await;

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::clients::Shared;
 use super::document;
 use super::error::{ServeError, VendError};
 use super::metrics::Metrics;
+use super::options::RoleSource;
+use super::setup::role_name;
 use super::state::{State, Unavailable};
 use crate::credentials::Credentials;
 
@@ -50,59 +53,85 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// A machine that slept has slept through its timers: the time of day is looked at this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
-/// The thread that refreshes a role.
-pub struct Refresher {
+/// How long a refresh that is under way at the end may take: a signature may have to put its device in order again. With the
+/// rest this is under the two seconds in which a service is to end.
+const LAST_REFRESH: Duration = Duration::from_millis(1500);
+
+/// The threads that refresh, one for each role. They end after what they do when this is dropped, which waits for that within a
+/// limit.
+#[derive(Default)]
+pub struct Refreshers(Vec<Refresher>);
+
+struct Refresher {
     nudges: Sender<oneshot::Sender<()>>,
     thread: JoinHandle<()>,
 }
 
-impl Refresher {
-    /// Starts the thread, which refreshes at once. The receiver tells how that went.
-    pub fn start(work: Work) -> Result<(Self, oneshot::Receiver<Result<(), VendError>>), ServeError> {
-        let (nudges, nudged) = mpsc::channel();
-        let (first, first_outcome) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name(format!("refresh-{}", work.index))
-            .spawn(move || work.run(first, &nudged))
-            .map_err(ServeError::System)?;
-        Ok((Self { nudges, thread }, first_outcome))
+/// How the first refresh of a role will have gone.
+pub struct FirstOutcome {
+    /// Name of the role.
+    pub role: String,
+    /// Its first outcome.
+    pub outcome: oneshot::Receiver<Result<(), VendError>>,
+}
+
+impl Refreshers {
+    /// Starts a thread for each role, which refreshes at once.
+    pub fn start(&mut self, roles: Vec<RoleSource>, shared: &Shared) -> Result<Vec<FirstOutcome>, ServeError> {
+        let mut outcomes = Vec::new();
+        for (index, role) in roles.into_iter().enumerate() {
+            let name = role_name(&role.role_arn)?.to_owned();
+            let (first, outcome) = oneshot::channel();
+            let (nudges, nudged) = mpsc::channel();
+            outcomes.push(FirstOutcome { role: name.clone(), outcome });
+            let (state, metrics) = (Arc::clone(&shared.state), Arc::clone(&shared.metrics));
+            let work = Work { index, name, arn: role.role_arn, vend: role.vend, pace: role.pace, state, metrics };
+            let thread = thread::Builder::new()
+                .name(format!("refresh-{index}"))
+                .spawn(move || work.run(first, &nudged))
+                .map_err(ServeError::System)?;
+            self.0.push(Refresher { nudges, thread });
+        }
+        Ok(outcomes)
     }
 
-    /// Has the role refreshed now, or once more after a refresh that is under way. The receiver ends when that is done.
-    pub fn nudge(&self) -> oneshot::Receiver<()> {
-        let (done, receiver) = oneshot::channel();
-        // A thread that has ended drops the other end, which ends the receiver.
-        let _ = self.nudges.send(done);
-        receiver
+    /// Has every role refreshed now, or once more after a refresh that is under way. Ends when that is done.
+    pub fn nudge(&self) -> impl Future<Output = ()> + Send + 'static {
+        let nudge = |refresher: &Refresher| {
+            let (done, receiver) = oneshot::channel();
+            // A thread that has ended drops the other end, which ends the receiver.
+            let _ = refresher.nudges.send(done);
+            receiver
+        };
+        let all: Vec<_> = self.0.iter().map(nudge).collect();
+        async move {
+            for one in all {
+                let _ = one.await;
+            }
+        }
     }
+}
 
-    /// Lets the threads end after what they do now, and waits for that up to a limit: a signature that is under way may have to
-    /// put a device in order again.
-    pub fn stop_all(refreshers: Vec<Self>, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let threads: Vec<_> = refreshers.into_iter().map(|refresher| refresher.thread).collect();
+impl Drop for Refreshers {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + LAST_REFRESH;
+        let threads: Vec<_> = self.0.drain(..).map(|refresher| refresher.thread).collect();
         while !threads.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// What a refresher works on.
-pub struct Work {
+/// What a thread works on.
+struct Work {
     /// Index of the role in the state and the metrics.
-    pub index: usize,
-    /// Name of the role, for the log.
-    pub name: String,
-    /// ARN of the role.
-    pub arn: String,
-    /// Gets the credentials.
-    pub vend: Box<dyn Vend>,
-    /// Says when.
-    pub pace: Box<dyn Pace>,
-    /// Where the credentials go.
-    pub state: Arc<State>,
-    /// Where it is counted.
-    pub metrics: Arc<Metrics>,
+    index: usize,
+    name: String,
+    arn: String,
+    vend: Box<dyn Vend>,
+    pace: Box<dyn Pace>,
+    state: Arc<State>,
+    metrics: Arc<Metrics>,
 }
 
 impl Work {

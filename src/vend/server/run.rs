@@ -1,27 +1,25 @@
 //! The life of the server: bind, first refresh, listen, answer until a signal, end within two seconds.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::error::{ServeError, VendError};
+use super::clients::{self, Shared};
+use super::error::ServeError;
 use super::listen::{self, Bound};
 use super::metrics::Metrics;
 use super::notify::Notifier;
 use super::options::{Consumer, Options, RoleSource, Surface};
-use super::refresher::{Refresher, Work};
+use super::refresher::{FirstOutcome, Refreshers};
 use super::state::State;
-use super::worker::{Shared, Workers, runtime};
 use super::{probes, rotation, setup};
-
-/// How long a refresh that is under way may take to put its device in order; with the rest this is under two seconds.
-const LAST_REFRESH: Duration = Duration::from_millis(1500);
 
 /// How long a reload may take before the service manager hears that the service goes on.
 const RELOAD: Duration = Duration::from_secs(30);
@@ -31,7 +29,7 @@ pub trait Hooks {
     /// Requests are answered now: on these addresses (ports chosen), in the order of [`Options::listen`], and probes on that
     /// of the status listener.
     fn listening(&mut self, addresses: &[SocketAddr], status: Option<SocketAddr>);
-    /// [`Event::Reload`] came; every role is refreshed after this.
+    /// [`Event::Reload`] came; every role is refreshed after this. Nobody is answered meanwhile.
     fn reload(&mut self);
 }
 
@@ -51,19 +49,7 @@ pub fn run(
     consumers: Vec<Consumer>,
     hooks: &mut dyn Hooks,
 ) -> Result<(), ServeError> {
-    let runtime = runtime().map_err(ServeError::System)?;
-    let (sender, events) = unbounded_channel();
-    runtime.block_on(async {
-        let mut signals = JoinSet::new();
-        for (kind, event) in [
-            (SignalKind::terminate(), Event::End),
-            (SignalKind::interrupt(), Event::End),
-            (SignalKind::hangup(), Event::Reload),
-        ] {
-            signals.spawn(forward(signal(kind).map_err(ServeError::System)?, event, sender.clone()));
-        }
-        serve(options, roles, consumers, hooks, events).await
-    })
+    run_with(options, roles, consumers, hooks, signals)
 }
 
 /// Serves until the event that ends it, or until nobody is left to send one. Blocks, and leaves signals alone.
@@ -74,55 +60,114 @@ pub fn run_until(
     hooks: &mut dyn Hooks,
     events: UnboundedReceiver<Event>,
 ) -> Result<(), ServeError> {
-    runtime().map_err(ServeError::System)?.block_on(serve(options, roles, consumers, hooks, events))
+    run_with(options, roles, consumers, hooks, || Ok(events))
 }
 
-async fn forward(mut signal: tokio::signal::unix::Signal, event: Event, events: UnboundedSender<Event>) {
-    while signal.recv().await.is_some() && events.send(event).is_ok() {}
-}
-
-async fn serve(
-    mut options: Options,
+fn run_with(
+    options: Options,
     roles: Vec<RoleSource>,
     consumers: Vec<Consumer>,
     hooks: &mut dyn Hooks,
-    mut events: UnboundedReceiver<Event>,
+    events: impl FnOnce() -> io::Result<UnboundedReceiver<Event>>,
 ) -> Result<(), ServeError> {
-    let surfaces = setup::surfaces(&options, &consumers)?;
-    let snapshot = setup::first_snapshot(&options, &roles, &consumers)?;
-    let bound = surfaces
-        .into_iter()
-        .map(|(address, surface)| Ok((Bound::new(address)?, surface)))
-        .collect::<Result<Vec<_>, ServeError>>()?;
-    let status = options.status_listen.map(Bound::new).transpose()?;
-    options.limits.connections = listen::affordable_connections(options.limits.connections);
-    let shared = Shared {
-        state: Arc::new(State::new(snapshot)),
-        metrics: Arc::new(Metrics::new(roles.len())),
-        places: Arc::new(Semaphore::new(options.limits.connections)),
-        limits: Arc::new(options.limits.clone()),
-    };
-
-    // Tasks end when this is dropped.
-    let mut tasks = JoinSet::new();
-    let status_address = status.as_ref().map(Bound::address);
-    if let Some(status) = status {
-        tasks.spawn(probes::serve(status.listen()?, shared.clone()));
-    }
+    // Dropped in the opposite order: first every task and connection ends with the runtime, then the refreshers.
     let mut refreshers = Refreshers::default();
-    let first = refreshers.start(roles, &shared)?;
-    if !options.keep_trying && !first_refreshes(first, &mut events).await? {
-        return Ok(());
-    }
-    rotation::write_all(&shared.state, &consumers)?;
-    let server = Server { shared, refreshers, tasks, notifier: Arc::new(Notifier::from_environment()) };
-    server.answer(&options, bound, status_address, consumers, hooks, events).await
+    let runtime = runtime().map_err(ServeError::System)?;
+    runtime.block_on(async {
+        let events = events().map_err(ServeError::System)?;
+        let server = Server::bind(options, &roles, &consumers)?;
+        server.serve(roles, consumers, &mut refreshers, hooks, events).await
+    })
 }
 
-/// How the first refresh of a role will have gone.
-struct FirstOutcome {
-    role: String,
-    outcome: oneshot::Receiver<Result<(), VendError>>,
+/// A runtime on the calling thread alone.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// The signals that a service manager sends.
+fn signals() -> io::Result<UnboundedReceiver<Event>> {
+    let (sender, events) = unbounded_channel();
+    tokio::spawn(forward(signal(SignalKind::terminate())?, Event::End, sender.clone()));
+    tokio::spawn(forward(signal(SignalKind::interrupt())?, Event::End, sender.clone()));
+    tokio::spawn(forward(signal(SignalKind::hangup())?, Event::Reload, sender));
+    Ok(events)
+}
+
+async fn forward(mut signal: Signal, event: Event, events: UnboundedSender<Event>) {
+    while signal.recv().await.is_some() && events.send(event).is_ok() {}
+}
+
+/// A server whose addresses are its own.
+struct Server {
+    options: Options,
+    shared: Shared,
+    bound: Vec<(Bound, Surface)>,
+    status: Option<Bound>,
+}
+
+impl Server {
+    fn bind(mut options: Options, roles: &[RoleSource], consumers: &[Consumer]) -> Result<Self, ServeError> {
+        let surfaces = setup::surfaces(&options, consumers)?;
+        let snapshot = setup::first_snapshot(&options, roles, consumers)?;
+        let bind = |(address, surface)| Ok((Bound::new(address)?, surface));
+        let bound = surfaces.into_iter().map(bind).collect::<Result<_, ServeError>>()?;
+        let status = options.status_listen.map(Bound::new).transpose()?;
+        options.limits.connections = listen::affordable_connections(options.limits.connections);
+        let shared = Shared {
+            state: Arc::new(State::new(snapshot)),
+            metrics: Arc::new(Metrics::new(roles.len())),
+            places: Arc::new(Semaphore::new(options.limits.connections)),
+            limits: Arc::new(options.limits.clone()),
+        };
+        Ok(Self { options, shared, bound, status })
+    }
+
+    async fn serve(
+        mut self,
+        roles: Vec<RoleSource>,
+        consumers: Vec<Consumer>,
+        refreshers: &mut Refreshers,
+        hooks: &mut dyn Hooks,
+        mut events: UnboundedReceiver<Event>,
+    ) -> Result<(), ServeError> {
+        let status = self.status.as_ref().map(Bound::address);
+        if let Some(status) = self.status.take() {
+            tokio::spawn(probes::serve(status.listen()?, self.shared.clone()));
+        }
+        let first = refreshers.start(roles, &self.shared)?;
+        if !self.options.keep_trying && !first_refreshes(first, &mut events).await? {
+            return Ok(());
+        }
+        let addresses = self.answer(consumers)?;
+        hooks.listening(&addresses, status);
+
+        let notifier = Arc::new(Notifier::from_environment());
+        let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+        let serving = format!("serving on {}", addresses.join(", "));
+        notifier.ready(&serving);
+        while let Some(Event::Reload) = events.recv().await {
+            notifier.reloading();
+            hooks.reload();
+            tokio::spawn(reloaded(refreshers.nudge(), Arc::clone(&notifier), serving.clone()));
+        }
+        notifier.stopping();
+        Ok(())
+    }
+
+    /// Hands out the consumers' tokens and lets clients come; gives the addresses.
+    fn answer(self, consumers: Vec<Consumer>) -> Result<Vec<SocketAddr>, ServeError> {
+        let Self { options, shared, bound, .. } = self;
+        rotation::write_all(&shared.state, &consumers)?;
+        let state = Arc::clone(&shared.state);
+        tokio::spawn(rotation::rotate(state, consumers, options.token_lifetime, options.token_overlap));
+        let mut addresses = Vec::new();
+        for (bound, surface) in bound {
+            addresses.push(bound.address());
+            tokio::spawn(clients::serve(bound.listen()?, surface, options.hop_limit, shared.clone()));
+        }
+        Ok(addresses)
+    }
 }
 
 /// Waits for the first refresh of every role; `false` where the server is to end instead.
@@ -145,97 +190,10 @@ async fn first_refreshes(first: Vec<FirstOutcome>, events: &mut UnboundedReceive
     Ok(true)
 }
 
-/// The refreshers, which are let end in order on every way out.
-#[derive(Default)]
-struct Refreshers(Vec<Refresher>);
-
-impl Refreshers {
-    fn start(&mut self, roles: Vec<RoleSource>, shared: &Shared) -> Result<Vec<FirstOutcome>, ServeError> {
-        let mut outcomes = Vec::new();
-        for (index, role) in roles.into_iter().enumerate() {
-            let name = setup::role_name(&role.role_arn)?.to_owned();
-            let (refresher, outcome) = Refresher::start(Work {
-                index,
-                name: name.clone(),
-                arn: role.role_arn,
-                vend: role.vend,
-                pace: role.pace,
-                state: Arc::clone(&shared.state),
-                metrics: Arc::clone(&shared.metrics),
-            })?;
-            self.0.push(refresher);
-            outcomes.push(FirstOutcome { role: name, outcome });
-        }
-        Ok(outcomes)
+/// Tells the service manager when every refresh is done, however it went.
+async fn reloaded(refreshes: impl Future<Output = ()>, notifier: Arc<Notifier>, serving: String) {
+    if timeout(RELOAD, refreshes).await.is_err() {
+        log::warn!("the reload takes longer than {} s and goes on beside the service", RELOAD.as_secs());
     }
-}
-
-impl Drop for Refreshers {
-    fn drop(&mut self) {
-        Refresher::stop_all(std::mem::take(&mut self.0), LAST_REFRESH);
-    }
-}
-
-/// A server that has what it needs to answer.
-struct Server {
-    shared: Shared,
-    tasks: JoinSet<()>,
-    notifier: Arc<Notifier>,
-    refreshers: Refreshers,
-}
-
-impl Server {
-    async fn answer(
-        mut self,
-        options: &Options,
-        bound: Vec<(Bound, Surface)>,
-        status: Option<SocketAddr>,
-        consumers: Vec<Consumer>,
-        hooks: &mut dyn Hooks,
-        mut events: UnboundedReceiver<Event>,
-    ) -> Result<(), ServeError> {
-        let workers = Workers::start(&self.shared)?;
-        let mut addresses = Vec::new();
-        for (bound, surface) in bound {
-            addresses.push(bound.address());
-            let places = Arc::clone(&self.shared.places);
-            let listener = bound.listen()?;
-            self.tasks.spawn(listen::accept(listener, surface, options.hop_limit, places, workers.hand_over()));
-        }
-        let rotation =
-            rotation::rotate(Arc::clone(&self.shared.state), consumers, options.token_lifetime, options.token_overlap);
-        self.tasks.spawn(rotation);
-        hooks.listening(&addresses, status);
-        let serving =
-            format!("serving on {}", addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "));
-        self.notifier.ready(&serving);
-
-        while let Some(Event::Reload) = events.recv().await {
-            self.notifier.reloading();
-            hooks.reload();
-            self.refresh_all(serving.clone());
-        }
-        self.notifier.stopping();
-        self.tasks.shutdown().await;
-        workers.stop();
-        Ok(())
-    }
-
-    /// Has every role refreshed, and tells the service manager when that is done, however it went.
-    fn refresh_all(&mut self, serving: String) {
-        // Earlier reloads are done with.
-        while self.tasks.try_join_next().is_some() {}
-        let done: Vec<_> = self.refreshers.0.iter().map(Refresher::nudge).collect();
-        let notifier = Arc::clone(&self.notifier);
-        self.tasks.spawn(async move {
-            let all = async {
-                for one in done {
-                    // Ends with an error where the refresher has ended.
-                    let _ = one.await;
-                }
-            };
-            let _ = timeout(RELOAD, all).await;
-            notifier.ready(&serving);
-        });
-    }
+    notifier.ready(&serving);
 }

@@ -3,6 +3,7 @@
 
 mod life;
 mod limits;
+mod process;
 mod routes;
 
 use std::io::{Read, Write};
@@ -195,6 +196,7 @@ impl Client {
 
     fn reply(&mut self) -> Reply {
         let mut head = Vec::new();
+        // Octet by octet: what follows belongs to the next answer.
         while !head.ends_with(b"\r\n\r\n") {
             let mut octet = [0];
             self.0
