@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use super::*;
 
 fn access_key(reply: &Reply) -> String {
@@ -298,6 +300,99 @@ fn probes_are_answered_whatever_host_they_name() {
     assert!(metrics.body.contains("keyanchor_certificate_remaining_seconds{role=\"web\"} 8"), "{}", metrics.body);
     for secret in ["test-secret", "test-token", "ASIATEST1"] {
         assert!(!metrics.body.contains(secret));
+    }
+    server.end().unwrap();
+}
+
+#[test]
+fn several_addresses_are_served_at_once() {
+    struct All(Sender<Vec<SocketAddr>>);
+    impl Hooks for All {
+        fn listening(&mut self, addresses: &[SocketAddr], status: Option<SocketAddr>) {
+            assert_eq!(status, None);
+            self.0.send(addresses.to_vec()).unwrap();
+        }
+        fn reload(&mut self) {}
+    }
+    let listen = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
+    let options = Options { listen, status_listen: None, ..options() };
+    let (heard, addresses) = channel();
+    let (events, receiver) = unbounded_channel();
+    let server = thread::spawn(|| run_until(options, vec![role(ROLE, good)], Vec::new(), &mut All(heard), receiver));
+    let addresses = addresses.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(addresses[..], [SocketAddr::V4(_), SocketAddr::V6(_)]), "{addresses:?}");
+    for address in addresses {
+        let mut client = Client::new(address);
+        let token = client.token();
+        assert_eq!(client.document(&token).status, 200, "{address}");
+    }
+    drop(events);
+    server.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_server_that_ended_can_be_started_again_at_once() {
+    let (server, address) = serving(good);
+    let mut client = Client::new(address);
+    client.token();
+    // The server closes first, so that its end of the connection lingers.
+    server.end().unwrap();
+    assert_eq!(client.rest().0, "");
+    let options = Options { listen: vec![address], ..options() };
+    let server = Server::start(options, vec![role(ROLE, good)], Vec::new());
+    assert_eq!(server.listening().0, address);
+    server.end().unwrap();
+}
+
+#[test]
+fn a_pace_that_never_waits_is_no_loop() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let script = move |number| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        good(number)
+    };
+    let began = Instant::now();
+    let server = Server::start(options(), vec![role_every(ROLE, Duration::ZERO, script)], Vec::new());
+    until("it was refreshed three times", || calls.load(Ordering::SeqCst) >= 3);
+    server.end().unwrap();
+    let most = 1 + began.elapsed().as_millis() / 100;
+    assert!(u128::from(calls.load(Ordering::SeqCst)) <= most, "{calls:?} in {:?}", began.elapsed());
+}
+
+/// A consumer with its token in a directory of its own.
+fn consumer(folder: &tempfile::TempDir) -> Consumer {
+    Consumer { name: "web".into(), role: "web".into(), token_file: folder.path().join("tokens/web") }
+}
+
+#[test]
+fn a_token_that_cannot_be_handed_out_ends_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tokens"), "a file").unwrap();
+    let consumer = consumer(&folder);
+    match Server::start(options(), vec![role(ROLE, good)], vec![consumer.clone()]).ended() {
+        Err(ServeError::TokenFile { path, .. }) => assert_eq!(path, consumer.token_file),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_replaced_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let consumer = consumer(&folder);
+    let options = Options { token_lifetime: Duration::from_millis(50), token_overlap: Duration::ZERO, ..options() };
+    let server = Server::start(options, vec![role(ROLE, good)], vec![consumer.clone()]);
+    let (address, _) = server.listening();
+    let tokens = consumer.token_file.parent().unwrap();
+    // At one blow a file is where the directory was: nothing can be put there, and what could be read is the last token.
+    let kept = folder.path().join("kept");
+    std::fs::write(&kept, "a file").unwrap();
+    renameat_with(CWD, tokens, CWD, &kept, RenameFlags::EXCHANGE).unwrap();
+    let mut client = Client::new(address);
+    let last = std::fs::read_to_string(kept.join("web")).unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
+        assert_eq!(client.ask("GET", CONTAINER_PATH, &[("Authorization", &last)]).status, 200);
     }
     server.end().unwrap();
 }
