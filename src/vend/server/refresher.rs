@@ -2,6 +2,7 @@
 //! and never one in a request. What failed is said and tried again; what is still valid is kept.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -60,7 +61,11 @@ const LAST_REFRESH: Duration = Duration::from_millis(1500);
 /// The threads that refresh, one for each role. They end after what they do when this is dropped, which waits for that within a
 /// limit.
 #[derive(Default)]
-pub struct Refreshers(Vec<Refresher>);
+pub struct Refreshers {
+    refreshers: Vec<Refresher>,
+    /// No refresh begins once this is set, though somebody asked for one.
+    stopping: Arc<AtomicBool>,
+}
 
 struct Refresher {
     nudges: Sender<oneshot::Sender<()>>,
@@ -76,21 +81,36 @@ pub struct FirstOutcome {
 }
 
 impl Refreshers {
-    /// Starts a thread for each role, which refreshes at once.
-    pub fn start(&mut self, roles: Vec<RoleSource>, shared: &Shared) -> Result<Vec<FirstOutcome>, ServeError> {
+    /// Starts a thread for each role, which refreshes at once; and ends if that fails, unless it is to keep trying.
+    pub fn start(
+        &mut self,
+        roles: Vec<RoleSource>,
+        keep_trying: bool,
+        shared: &Shared,
+    ) -> Result<Vec<FirstOutcome>, ServeError> {
         let mut outcomes = Vec::new();
         for (index, role) in roles.into_iter().enumerate() {
             let name = role_name(&role.role_arn)?.to_owned();
             let (first, outcome) = oneshot::channel();
             let (nudges, nudged) = mpsc::channel();
             outcomes.push(FirstOutcome { role: name.clone(), outcome });
-            let (state, metrics) = (Arc::clone(&shared.state), Arc::clone(&shared.metrics));
-            let work = Work { index, name, arn: role.role_arn, vend: role.vend, pace: role.pace, state, metrics };
+            let work = Work {
+                index,
+                name,
+                arn: role.role_arn,
+                vend: role.vend,
+                pace: role.pace,
+                keep_trying,
+                expires: None,
+                stopping: Arc::clone(&self.stopping),
+                state: Arc::clone(&shared.state),
+                metrics: Arc::clone(&shared.metrics),
+            };
             let thread = thread::Builder::new()
                 .name(format!("refresh-{index}"))
                 .spawn(move || work.run(first, &nudged))
                 .map_err(ServeError::System)?;
-            self.0.push(Refresher { nudges, thread });
+            self.refreshers.push(Refresher { nudges, thread });
         }
         Ok(outcomes)
     }
@@ -103,7 +123,7 @@ impl Refreshers {
             let _ = refresher.nudges.send(done);
             receiver
         };
-        let all: Vec<_> = self.0.iter().map(nudge).collect();
+        let all: Vec<_> = self.refreshers.iter().map(nudge).collect();
         async move {
             for one in all {
                 let _ = one.await;
@@ -114,8 +134,9 @@ impl Refreshers {
 
 impl Drop for Refreshers {
     fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + LAST_REFRESH;
-        let threads: Vec<_> = self.0.drain(..).map(|refresher| refresher.thread).collect();
+        let threads: Vec<_> = self.refreshers.drain(..).map(|refresher| refresher.thread).collect();
         while !threads.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
@@ -130,41 +151,66 @@ struct Work {
     arn: String,
     vend: Box<dyn Vend>,
     pace: Box<dyn Pace>,
+    keep_trying: bool,
+    /// End of the last good credentials.
+    expires: Option<Timestamp>,
+    stopping: Arc<AtomicBool>,
     state: Arc<State>,
     metrics: Arc<Metrics>,
 }
 
 impl Work {
     fn run(mut self, first: oneshot::Sender<Result<(), VendError>>, nudged: &Receiver<oneshot::Sender<()>>) {
-        let mut first = Some(first);
-        let mut expires = None;
-        let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
+        let outcome = self.refresh();
+        if outcome.is_err() && !self.keep_trying {
+            // Whoever started this says so; there is no next try.
+            let _ = first.send(outcome.map(|_| ()));
+            return;
+        }
+        let mut wait = self.plan(&outcome);
+        let _ = first.send(outcome.map(|_| ()));
         loop {
-            let outcome = self.refresh();
-            let now = Timestamp::now();
-            let next = match &outcome {
-                Ok(end) => {
-                    expires = Some(*end);
-                    self.pace.succeeded(now, *end)
-                }
-                Err(_) => self.pace.failed(now),
-            };
-            let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default().max(SHORTEST_WAIT);
-            self.tell(&outcome, wait, expires.is_some_and(|end| now < end));
-            if let Some(first) = first.take() {
-                let _ = first.send(outcome.map(|_| ()));
-            }
-            for done in waiting.drain(..) {
-                let _ = done.send(());
-            }
-            match sleep(nudged, now, wait) {
-                Wake::Due => {}
-                Wake::Nudged(done) => waiting.push(done),
+            let mut waiting = match sleep(nudged, wait) {
+                Wake::Due => Vec::new(),
+                Wake::Nudged(done) => vec![done],
                 Wake::Stopped => return,
-            }
+            };
             // Those who asked meanwhile are served by the same refresh.
             waiting.extend(nudged.try_iter());
+            if self.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            let outcome = self.refresh();
+            wait = self.plan(&outcome);
+            for done in waiting {
+                // Who does not wait any more need not hear it.
+                let _ = done.send(());
+            }
         }
+    }
+
+    /// Says how the refresh went, and how long to wait for the next one.
+    fn plan(&mut self, outcome: &Result<Timestamp, VendError>) -> Duration {
+        let now = Timestamp::now();
+        let next = match outcome {
+            Ok(end) => {
+                self.expires = Some(*end);
+                self.pace.succeeded(now, *end)
+            }
+            Err(_) => self.pace.failed(now),
+        };
+        let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default().max(SHORTEST_WAIT);
+        let (role, seconds) = (&self.name, wait.as_secs());
+        match outcome {
+            Ok(end) => log::info!("role {role}: credentials until {end}, next refresh in {seconds} s"),
+            Err(error) if self.expires.is_some_and(|end| now < end) => {
+                log::warn!(
+                    "role {role}: the refresh failed, the old credentials go on, next try in {seconds} s: {error}"
+                );
+            }
+            Err(error) => log::error!("role {role}: no valid credentials, next try in {seconds} s: {error}"),
+        }
+        wait
     }
 
     /// One refresh; gives the end of the new credentials.
@@ -199,17 +245,6 @@ impl Work {
             }
         }
     }
-
-    fn tell(&self, outcome: &Result<Timestamp, VendError>, wait: Duration, still_valid: bool) {
-        let (role, wait) = (&self.name, wait.as_secs());
-        match outcome {
-            Ok(end) => log::info!("role {role}: credentials until {end}, next refresh in {wait} s"),
-            Err(error) if still_valid => {
-                log::warn!("role {role}: the refresh failed, the old credentials go on, next try in {wait} s: {error}");
-            }
-            Err(error) => log::error!("role {role}: no valid credentials, next try in {wait} s: {error}"),
-        }
-    }
 }
 
 enum Wake {
@@ -220,8 +255,8 @@ enum Wake {
 
 /// Waits for the time or a nudge. Due is what either clock calls due: the steady one does not count a machine's sleep, the
 /// time of day may be set back.
-fn sleep(nudged: &Receiver<oneshot::Sender<()>>, from: Timestamp, wait: Duration) -> Wake {
-    let deadline = Instant::now() + wait;
+fn sleep(nudged: &Receiver<oneshot::Sender<()>>, wait: Duration) -> Wake {
+    let (from, deadline) = (Timestamp::now(), Instant::now() + wait);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let passed = Timestamp::now().duration_since(from);

@@ -135,7 +135,7 @@ impl Server {
         if let Some(status) = self.status.take() {
             tokio::spawn(probes::serve(status.listen()?, self.shared.clone()));
         }
-        let first = refreshers.start(roles, &self.shared)?;
+        let first = refreshers.start(roles, self.options.keep_trying, &self.shared)?;
         if !self.options.keep_trying && !first_refreshes(first, &mut events).await? {
             return Ok(());
         }

@@ -396,3 +396,26 @@ fn a_token_that_cannot_be_replaced_goes_on() {
     }
     server.end().unwrap();
 }
+
+#[test]
+fn nobody_who_asked_for_a_refresh_gets_one_after_the_end() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let (began, begun) = channel();
+    let counted = Arc::clone(&calls);
+    let script = move |number| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        if number > 1 {
+            began.send(()).unwrap();
+            thread::sleep(Duration::from_millis(200));
+        }
+        good(number)
+    };
+    let server = Server::start(options(), vec![role(ROLE, script)], Vec::new());
+    server.listening();
+    server.reload();
+    begun.recv_timeout(LIMIT).unwrap();
+    // This one waits for the refresh that is under way, and then the server has ended.
+    server.reload();
+    server.end().unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
