@@ -52,8 +52,7 @@ pub struct ConsumerTokens {
 #[derive(Clone, Debug)]
 struct Previous {
     token: ConsumerToken,
-    /// `None` while the file may still hold it.
-    until: Option<Timestamp>,
+    until: Timestamp,
 }
 
 impl ConsumerTokens {
@@ -67,33 +66,16 @@ impl ConsumerTokens {
         &self.current
     }
 
-    /// Takes a new token beside the old one, which stays without limit until [`settle`](Self::settle).
-    pub fn rotate(&mut self, next: ConsumerToken) {
+    /// Takes a new token, and the old one until the given time.
+    pub fn rotate(&mut self, next: ConsumerToken, until: Timestamp) {
         let token = std::mem::replace(&mut self.current, next);
-        self.previous = Some(Previous { token, until: None });
-    }
-
-    /// The new token is where the consumer finds it: the old one ends then.
-    pub fn settle(&mut self, until: Timestamp) {
-        if let Some(previous) = &mut self.previous {
-            previous.until = Some(until);
-        }
-    }
-
-    /// The new token could not be handed out: the old one goes on.
-    pub fn revert(&mut self) {
-        if let Some(previous) = self.previous.take() {
-            self.current = previous.token;
-        }
+        self.previous = Some(Previous { token, until });
     }
 
     /// Whether the presented octets are a token that is taken. Takes the same time whichever it is.
     pub fn accepts(&self, presented: &[u8], now: Timestamp) -> bool {
         let current = self.current.is(presented);
-        let previous = self
-            .previous
-            .as_ref()
-            .is_some_and(|previous| previous.token.is(presented) & previous.until.is_none_or(|until| now < until));
+        let previous = self.previous.as_ref().is_some_and(|old| old.token.is(presented) & (now < old.until));
         current | previous
     }
 }
@@ -158,20 +140,9 @@ mod tests {
         let (old, new) = (token(), token());
         let mut tokens = ConsumerTokens::new(old.clone());
         assert!(takes(&tokens, &old, 0) && !takes(&tokens, &new, 0));
-        tokens.rotate(new.clone());
-        assert!(takes(&tokens, &old, 1_000_000) && takes(&tokens, &new, 0));
-        tokens.settle(second(300));
+        tokens.rotate(new.clone(), second(300));
         assert!(takes(&tokens, &old, 299) && !takes(&tokens, &old, 300));
-        assert!(takes(&tokens, &new, 1_000_000));
-    }
-
-    #[test]
-    fn a_token_that_could_not_be_handed_out_is_forgotten() {
-        let (old, new) = (token(), token());
-        let mut tokens = ConsumerTokens::new(old.clone());
-        tokens.rotate(new.clone());
-        tokens.revert();
-        assert!(takes(&tokens, &old, 1_000_000) && !takes(&tokens, &new, 0));
+        assert!(takes(&tokens, &new, 0) && takes(&tokens, &new, 1_000_000));
     }
 
     #[test]

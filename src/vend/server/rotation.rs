@@ -1,11 +1,12 @@
 //! Replaces the consumers' tokens from time to time. A consumer reads its file anew for each request, so that the old token
 //! needs to be taken only a little longer.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::consumer::{ConsumerToken, write_token};
@@ -45,16 +46,12 @@ pub async fn rotate(state: Arc<State>, consumers: Vec<Consumer>, lifetime: Durat
     }
 }
 
-/// The new token is taken before it can be read, and the old one until it can no longer have been read.
-fn replace(state: &State, index: usize, file: &Path, overlap: Duration) -> std::io::Result<()> {
+/// Nobody is answered between the write and the change, since this is the thread that answers: whichever token a consumer has
+/// read by then is taken.
+fn replace(state: &State, index: usize, file: &Path, overlap: Duration) -> io::Result<()> {
     let token = ConsumerToken::generate()?;
-    state.update_tokens(index, |tokens| tokens.rotate(token.clone()));
-    let written = write_token(file, &token);
-    let until = Timestamp::now().saturating_add(SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX));
-    state.update_tokens(index, |tokens| match (&written, until) {
-        (Ok(()), Ok(until)) => tokens.settle(until),
-        (Ok(()), Err(_)) => {}
-        (Err(_), _) => tokens.revert(),
-    });
-    written
+    write_token(file, &token)?;
+    let until = Timestamp::now().saturating_add(overlap).unwrap_or(Timestamp::MAX);
+    state.update_tokens(index, |tokens| tokens.rotate(token, until));
+    Ok(())
 }
