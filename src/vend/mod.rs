@@ -6,6 +6,8 @@ mod files;
 pub mod process;
 pub mod schedule;
 pub mod server;
+mod source;
 pub mod update;
 
 pub use files::FileError;
+pub use source::{Vend, VendError, VendErrorKind, Vended};

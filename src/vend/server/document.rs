@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::error::{VendError, VendErrorKind};
+use super::super::source::{VendError, VendErrorKind};
 use crate::credentials::Credentials;
 
 /// Credentials in the forms in which they are answered.

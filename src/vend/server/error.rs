@@ -1,4 +1,4 @@
-//! Why serving ended, and why a refresh failed. Hints and exit codes are the command line's.
+//! Why serving did not begin, or ended. Hints and exit codes are the command line's.
 
 use std::error::Error;
 use std::fmt;
@@ -6,78 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What part of a refresh failed; the names are those of the metric's label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum VendErrorKind {
-    /// A key, token, TPM or key file.
-    Key,
-    /// A PIN or password.
-    Secret,
-    /// AWS refused the request.
-    Refused,
-    /// The network, the proxy or TLS; or AWS failed.
-    Network,
-    /// A certificate or a chain.
-    Certificate,
-    /// Anything else.
-    Other,
-}
-
-impl VendErrorKind {
-    /// Every kind, in the order of the metric.
-    pub const ALL: [Self; 6] = [Self::Key, Self::Secret, Self::Refused, Self::Network, Self::Certificate, Self::Other];
-
-    /// The label of the metric.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Secret => "secret",
-            Self::Refused => "refused",
-            Self::Network => "network",
-            Self::Certificate => "certificate",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// A refresh that gave no credentials.
-#[derive(Debug)]
-pub struct VendError {
-    kind: VendErrorKind,
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl VendError {
-    /// What was wanted and what was found; shown to local clients, so never a secret.
-    pub fn new(kind: VendErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
-    }
-
-    /// Adds the error underneath, from which a command line makes its hint.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// What part failed.
-    pub fn kind(&self) -> VendErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for VendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for VendError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
+use super::super::source::VendError;
 
 /// Why serving did not begin, or ended.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use jiff::Timestamp;
 
-use super::error::VendErrorKind;
+use super::super::source::VendErrorKind;
 use super::route::Endpoint;
 use super::state::{RoleState, Snapshot};
 

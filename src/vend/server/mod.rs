@@ -1,5 +1,5 @@
 //! `serve`: credentials for the SDKs of a machine over IMDSv2 and the container credentials endpoint. One refresher per role, the
-//! last good credentials kept, every answer from memory. Knows neither devices nor AWS: a [`Vend`] does.
+//! last good credentials kept, every answer from memory. Knows neither devices nor AWS: a [`Vend`](super::Vend) does.
 //!
 //! ```text
 //! refresher (a thread for each role) ──▶ State ──▶ Snapshot ──▶ route (pure) ──▶ answer (this thread)
@@ -33,7 +33,7 @@ mod status;
 mod tests;
 
 pub use container::PATH as CONTAINER_PATH;
-pub use error::{ServeError, VendError, VendErrorKind};
+pub use error::ServeError;
 pub use options::{Consumer, DEFAULT_PORT, Limits, Options, RoleSource, Surface};
-pub use refresher::{Pace, Vend, Vended};
+pub use refresher::Pace;
 pub use run::{Event, Hooks, run, run_until};

@@ -5,7 +5,8 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::refresher::{Pace, Vend};
+use super::super::source::Vend;
+use super::refresher::Pace;
 
 /// The port that the peer listens on, so that an existing configuration goes on working.
 pub const DEFAULT_PORT: u16 = 9911;

@@ -10,35 +10,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::super::source::{Vend, VendError};
 use super::clients::Shared;
 use super::document;
-use super::error::{ServeError, VendError};
+use super::error::ServeError;
 use super::metrics::Metrics;
 use super::options::RoleSource;
 use super::setup::role_name;
 use super::state::{State, Unavailable};
-use crate::credentials::Credentials;
-
-/// Gets credentials: one device signature, one CreateSession.
-pub trait Vend: Send {
-    /// Blocks until there are credentials or there is a failure; has limits of its own for device and network.
-    ///
-    /// Re-reads certificate, chain and key files where they have changed. Never sends a PIN again that was wrong.
-    fn vend(&mut self) -> Result<Vended, VendError>;
-}
-
-/// Credentials and what it took to get them.
-#[derive(Debug)]
-pub struct Vended {
-    /// The credentials.
-    pub credentials: Credentials,
-    /// When the certificate ends that they were got with.
-    pub certificate_expires: Option<Timestamp>,
-    /// How long the device took to sign.
-    pub device: Option<Duration>,
-    /// How long AWS took to answer.
-    pub service: Option<Duration>,
-}
 
 /// Says when to refresh. Pure but for its jitter: the clock is passed in.
 pub trait Pace: Send {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::credentials::Credentials;
+use crate::vend::{Vend, VendError, VendErrorKind, Vended};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/team/web";
 const LISTING: &str = "/latest/meta-data/iam/security-credentials/";
