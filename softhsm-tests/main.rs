@@ -6,6 +6,7 @@ mod support;
 mod aws_cli;
 mod build_settings;
 mod chains;
+mod configuration;
 mod credential_process;
 mod credentials_file;
 mod drop_in;

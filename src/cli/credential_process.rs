@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::identity_args::IdentityArgs;
+use super::identity_settings::{IdentitySettings, with_devices};
 use super::log::LogArgs;
 use super::session_args::SessionArgs;
 use super::{Failure, output};
@@ -25,13 +26,13 @@ pub struct Args {
 /// One device signature and one login; the connection is opened while the device signs.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    args.identity.with_devices(|devices| vend(args, devices))
+    with_devices(&args.identity, |settings, devices| vend(args, settings, devices))
 }
 
-fn vend(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
-    let client = Client::new(&args.session.create_session()?, &args.session.client_options()?)?;
-    let reference = args.identity.reference()?;
-    let identity = Identity::open(devices, &reference, !args.session.no_preflight(), Timestamp::now())?;
+fn vend(args: &Args, settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Failure> {
+    let request = args.session.create_session(settings.file(), None)?;
+    let client = Client::new(&request, &args.session.client_options(settings.file())?)?;
+    let identity = Identity::open(devices, &settings.reference()?, !args.session.no_preflight(), Timestamp::now())?;
     let credentials = client.create_session(&identity)?;
     output::print_with(|stdout| process::write(&credentials, stdout))
 }

@@ -3,6 +3,7 @@
 mod credential_process;
 mod failure;
 mod identity_args;
+mod identity_settings;
 mod log;
 mod output;
 mod read_certificate_data;

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::identity_args::IdentityArgs;
+use super::identity_settings::{IdentitySettings, with_devices};
 use super::log::LogArgs;
 use super::output::print;
 use super::values::without;
@@ -50,11 +51,11 @@ struct CertificateData {
 /// No device signature; a token is asked for its certificates without login where it allows that.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    args.identity.with_devices(|devices| read(args, devices))
+    with_devices(&args.identity, |settings, devices| read(settings, devices))
 }
 
-fn read(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
-    let text = match args.identity.certificate()? {
+fn read(settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Failure> {
+    let text = match settings.certificate()? {
         CertificateReference::File(path) => describe(&read_certificates(&path)?.leaf)?,
         CertificateReference::Pkcs11(uri) => {
             let device = devices.open_token(&uri)?;

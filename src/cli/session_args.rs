@@ -6,6 +6,7 @@ use clap::ArgAction::Set;
 
 use super::Failure;
 use super::values::{SWITCH, seconds, set, switch, whole};
+use crate::config::IdentityConfig;
 use crate::rolesanywhere::{ClientOptions, CreateSession, Environment};
 
 /// What the peer asks for where no flag says otherwise.
@@ -60,29 +61,32 @@ pub struct SessionArgs {
 }
 
 impl SessionArgs {
-    /// What is asked for. Checked before any device is touched.
-    pub fn create_session(&self) -> Result<CreateSession, Failure> {
-        let arn = |value: &Option<String>| set(value.as_deref()).unwrap_or_default().to_owned();
-        let session = CreateSession::new(&arn(&self.trust_anchor_arn), &arn(&self.profile_arn), &arn(&self.role_arn))?
-            .with_duration(
-                whole("--session-duration", self.session_duration.as_deref())?.unwrap_or(SESSION_DURATION),
-            )?;
-        match set(self.role_session_name.as_deref()) {
-            Some(name) => Ok(session.with_role_session_name(name)?),
-            None => Ok(session),
+    /// What is asked for, for this role or else the one that the flags name; `file` gives what they leave open. Checked before
+    /// any device is touched.
+    pub fn create_session(&self, file: &IdentityConfig, role: Option<&str>) -> Result<CreateSession, Failure> {
+        let session = CreateSession::new(
+            either(&self.trust_anchor_arn, &file.trust_anchor_arn),
+            either(&self.profile_arn, &file.profile_arn),
+            role.unwrap_or(either(&self.role_arn, &file.role_arn)),
+        )?;
+        let duration = whole("--session-duration", self.session_duration.as_deref())?.or(file.session_duration);
+        let session = session.with_duration(duration.unwrap_or(SESSION_DURATION))?;
+        match either(&self.role_session_name, &file.role_session_name) {
+            "" => Ok(session),
+            name => Ok(session.with_role_session_name(name)?),
         }
     }
 
     /// How the service is reached. Reads the environment.
-    pub fn client_options(&self) -> Result<ClientOptions, Failure> {
-        let text = |value: &Option<String>| set(value.as_deref()).map(str::to_owned);
+    pub fn client_options(&self, file: &IdentityConfig) -> Result<ClientOptions, Failure> {
+        let text = |text: &str| set(Some(text)).map(str::to_owned);
         let defaults = ClientOptions::default();
         Ok(ClientOptions {
-            region: text(&self.region),
-            endpoint: text(&self.endpoint),
+            region: text(either(&self.region, &file.region)),
+            endpoint: text(either(&self.endpoint, &file.endpoint)),
             fips: self.fips,
             dual_stack: self.dualstack,
-            ca_bundle: text(&self.ca_bundle).map(PathBuf::from),
+            ca_bundle: set(self.ca_bundle.as_deref()).map(PathBuf::from),
             no_verify_ssl: self.no_verify_ssl,
             timeout: seconds("--timeout", self.timeout.as_deref())?.unwrap_or(defaults.timeout),
             environment: Environment::from_process()?,
@@ -93,4 +97,9 @@ impl SessionArgs {
     pub fn no_preflight(&self) -> bool {
         self.no_preflight
     }
+}
+
+/// The flag's value, else the file's, else nothing.
+fn either<'a>(flag: &'a Option<String>, file: &'a Option<String>) -> &'a str {
+    set(flag.as_deref()).or(file.as_deref()).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::identity_args::IdentityArgs;
+use super::identity_settings::{IdentitySettings, with_devices};
 use super::log::LogArgs;
 use super::output::print;
 use super::values::{set, without};
@@ -35,13 +36,13 @@ pub struct Args {
 /// One device signature.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    args.identity.with_devices(|devices| sign(args, devices))
+    with_devices(&args.identity, |settings, devices| sign(args, settings, devices))
 }
 
-fn sign(args: &Args, devices: &mut Devices) -> Result<(), Failure> {
+fn sign(args: &Args, settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Failure> {
     let format = Format::parse(&args.format)?;
     let hash = hash(&args.digest)?;
-    let key = identity::open_key(devices, &args.identity.key_reference()?)?;
+    let key = identity::open_key(devices, &settings.key_reference()?)?;
     let input = SigningInput::new(message(key.public_key()), hash);
     key.gather_secrets()?;
     let signature = key.sign(&input)?;

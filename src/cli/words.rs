@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::{Failure, FailureKind};
+use crate::config::ConfigError;
 use crate::files::shell_word;
 use crate::identity::IdentityError;
 use crate::key::{Advice, KeyError, KeyErrorKind};
@@ -67,6 +68,12 @@ fn choose(flag: &str) -> String {
         "--profile-arn" => "see which there are: aws rolesanywhere list-profiles".to_owned(),
         "--role-arn" => "see which there are: aws iam list-roles".to_owned(),
         _ => format!("see {flag} in keyanchor credential-process --help"),
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(FailureKind::Usage, error.to_string())
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Config {
 
 /// `[identity.NAME]`. Nothing is required here: flags may give the rest, and win over what is here. Relative paths are relative
 /// to the file's directory; `~/` is the home directory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IdentityConfig {
     /// `key`: a `pkcs11:` URI without a PIN, a `handle:`, or a path.
     pub key: Option<KeyReference>,

@@ -1,0 +1,257 @@
+//! What the flags and the configuration file say together of a key, its certificate and their secrets. Flags win.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::conclude;
+use super::identity_args::IdentityArgs;
+use super::terminal::Terminal;
+use super::values::{parse, seconds, set};
+use super::{Failure, FailureKind};
+use crate::config::{self, Config, IdentityConfig, Location};
+use crate::identity::IdentityReference;
+use crate::key::{
+    CertificateReference, DeviceOptions, Devices, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource,
+    Secrets, TpmOptions,
+};
+use crate::process::end;
+
+/// How long a device may work where no flag says otherwise.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Flags, and `[identity.NAME]` for what they leave open.
+pub struct IdentitySettings<'a> {
+    flags: &'a IdentityArgs,
+    file: IdentityConfig,
+}
+
+impl IdentityArgs {
+    /// Reads the configuration file where flag or environment choose one of its identities.
+    pub fn settings(&self) -> Result<IdentitySettings<'_>, Failure> {
+        let file = match self.chosen() {
+            Some(name) => {
+                let (config, location) = self.configuration()?;
+                config.identity(&name, &location)?.clone()
+            }
+            None if set(self.config.as_deref()).is_some() => {
+                return Err(usage("wanted --identity NAME beside --config FILE, found none"));
+            }
+            None => IdentityConfig::default(),
+        };
+        Ok(IdentitySettings { flags: self, file })
+    }
+
+    /// The configuration file and where it is.
+    pub fn configuration(&self) -> Result<(Config, Location), Failure> {
+        let location = config::locate(set(self.config.as_deref()).map(Path::new), |name| env::var_os(name));
+        let location = location.ok_or_else(|| {
+            usage("wanted a configuration file, found no --config, KEYANCHOR_CONFIG, XDG_CONFIG_HOME or HOME")
+        })?;
+        Ok((Config::load(&location)?, location))
+    }
+
+    /// `--identity`, else KEYANCHOR_IDENTITY.
+    fn chosen(&self) -> Option<String> {
+        let variable = || env::var("KEYANCHOR_IDENTITY").ok();
+        self.identity.clone().or_else(variable).filter(|name| !name.is_empty())
+    }
+}
+
+impl IdentitySettings<'_> {
+    /// What is named, before anything is opened.
+    pub fn reference(&self) -> Result<IdentityReference, Failure> {
+        Ok(self.named()?.0)
+    }
+
+    /// What the configuration file says of a session, for what its flags leave open.
+    pub fn file(&self) -> &IdentityConfig {
+        &self.file
+    }
+
+    /// What is named, and whether it is one URI for key and certificate.
+    fn named(&self) -> Result<(IdentityReference, bool), Failure> {
+        self.refuse_other_stores()?;
+        let named = one_key(&[
+            ("--private-key", set(self.flags.private_key.as_deref())),
+            ("--tpm", set(self.flags.tpm.as_deref())),
+            ("--pkcs11", set(self.flags.pkcs11.as_deref())),
+        ])?;
+        let key: Option<KeyReference> = match named {
+            Some((flag, text)) => parse(flag, Some(text))?,
+            None => None,
+        };
+        let certificate: Option<CertificateReference> = parse("--certificate", self.flags.certificate.as_deref())?;
+        let intermediates = set(self.flags.intermediates.as_deref()).map(PathBuf::from);
+        let intermediates = intermediates.or_else(|| self.file.intermediates.clone());
+        let (key, certificate) = match (named, key, certificate) {
+            (Some(("--pkcs11", _)), Some(KeyReference::Pkcs11(uri)), None) => {
+                (None, Some(CertificateReference::Pkcs11(uri)))
+            }
+            // The value is not repeated: it may be a URI with a PIN that lacks its beginning.
+            (Some(("--pkcs11", _)), Some(KeyReference::File(_) | KeyReference::Handle(_)), _) => {
+                return Err(usage("--pkcs11: wanted a URI that begins with pkcs11:, found something else")
+                    .with_hint("a key in a file or a TPM is named by --private-key"));
+            }
+            (_, key, certificate) => {
+                (key.or_else(|| self.file.key.clone()), certificate.or_else(|| self.file.certificate.clone()))
+            }
+        };
+        let one_uri = named.is_some_and(|(flag, _)| flag == "--pkcs11") && key.is_none();
+        let (key, certificate, one_uri) = match (key, certificate) {
+            (None, None) => {
+                return Err(usage("wanted a key or a certificate, found no flag that names one")
+                    .with_hint("name both by one URI: --pkcs11 'pkcs11:token=NAME;object=LABEL'"));
+            }
+            // In the file, the URI of a key alone names both, as --pkcs11 does.
+            (Some(KeyReference::Pkcs11(uri)), None) if named.is_none() => {
+                (None, Some(CertificateReference::Pkcs11(uri)), true)
+            }
+            (key, certificate) => (key, certificate, one_uri),
+        };
+        Ok((IdentityReference { key, certificate, intermediates }, one_uri))
+    }
+
+    /// Whether the key is the file's, and with it the secrets and the module that the file names: the PIN of one token is not
+    /// to be tried on another.
+    fn key_is_of_file(&self) -> bool {
+        let flags = [&self.flags.private_key, &self.flags.tpm, &self.flags.pkcs11];
+        let by_flag = |flag: &Option<String>| set(flag.as_deref()).is_some();
+        !flags.into_iter().any(by_flag) && (self.file.key.is_some() || !by_flag(&self.flags.certificate))
+    }
+
+    /// The same for a command that needs the key alone: one URI for both then asks for no certificate.
+    pub fn key_reference(&self) -> Result<IdentityReference, Failure> {
+        match self.named()? {
+            (IdentityReference { certificate: Some(CertificateReference::Pkcs11(uri)), intermediates, .. }, true) => {
+                Ok(IdentityReference { key: Some(KeyReference::Pkcs11(uri)), certificate: None, intermediates })
+            }
+            (reference, _) => Ok(reference),
+        }
+    }
+
+    /// The certificate, for a command that reads nothing else.
+    pub fn certificate(&self) -> Result<CertificateReference, Failure> {
+        self.reference()?.certificate.ok_or_else(|| {
+            usage("wanted a certificate, found no --certificate and no --pkcs11")
+                .with_hint("name one: --certificate FILE or --certificate 'pkcs11:token=NAME'")
+        })
+    }
+
+    /// Everything that opening a device needs. Reads the environment, asks nobody.
+    pub fn device_options(&self) -> Result<DeviceOptions, Failure> {
+        Ok(DeviceOptions {
+            secrets: Arc::new(self.secrets()?),
+            limit: seconds("--token-timeout", self.flags.token_timeout.as_deref())?.unwrap_or(TOKEN_TIMEOUT),
+            pkcs11: Pkcs11Options {
+                module: set(self.flags.pkcs11_lib.as_deref()).map(PathBuf::from).or_else(|| self.module_of_file()),
+                default_module: env::var_os("KEYANCHOR_PKCS11_LIB").filter(|path| !path.is_empty()).map(PathBuf::from),
+                reuse_pin: self.flags.reuse_pin,
+                use_final_try: self.flags.use_final_try,
+            },
+            tpm: TpmOptions {
+                tcti: set(self.flags.tcti.as_deref()).map(str::to_owned),
+                srk_name: parse("--tpm-srk-name", self.flags.tpm_srk_name.as_deref())?,
+                no_key_password: self.flags.no_tpm_key_password,
+            },
+        })
+    }
+
+    fn module_of_file(&self) -> Option<PathBuf> {
+        self.file.pkcs11_lib.clone().filter(|_| self.key_is_of_file())
+    }
+
+    fn secrets(&self) -> Result<Secrets, Failure> {
+        let mut secrets = Secrets::new(Arc::new(Terminal::new()));
+        if self.key_is_of_file() {
+            self.file.secrets.iter().for_each(|(kind, source)| secrets.choose(*kind, source.clone()));
+        }
+        for (kind, flag) in [
+            (SecretKind::UserPin, &self.flags.pin_source),
+            (SecretKind::ContextPin, &self.flags.context_pin_source),
+            (SecretKind::TpmKeyPassword, &self.flags.tpm_password_source),
+            (SecretKind::TpmParentPassword, &self.flags.tpm_parent_password_source),
+        ] {
+            if let Some(source) = parse::<SecretSource>(kind.flag(), flag.as_deref())? {
+                secrets.choose(kind, source);
+            }
+        }
+        if self.flags.context_pin_source.as_deref().is_some_and(|text| !text.is_empty()) && self.flags.reuse_pin {
+            return Err(usage("wanted --reuse-pin or --context-pin-source, found both"));
+        }
+        self.peer_passwords(&mut secrets)?;
+        Ok(secrets)
+    }
+
+    fn peer_passwords(&self, secrets: &mut Secrets) -> Result<(), Failure> {
+        let password = self.flags.tpm_key_password.as_ref().map(|arg| arg.0.as_str());
+        let Some(password) = set(password) else { return Ok(()) };
+        if self.flags.no_tpm_key_password {
+            return Err(usage("wanted --tpm-key-password or --no-tpm-key-password, found both"));
+        }
+        if self.flags.reuse_pin {
+            return Err(usage("wanted --tpm-key-password or --reuse-pin, found both"));
+        }
+        if self.flags.pkcs8_password.as_ref().is_some_and(|arg| !arg.0.is_empty()) {
+            return Err(usage("wanted --tpm-key-password or --pkcs8-password, found both"));
+        }
+        if set(self.flags.tpm_password_source.as_deref()).is_some() {
+            return Err(usage("wanted --tpm-key-password or --tpm-password-source, found both"));
+        }
+        let secret = Secret::new(password.as_bytes().to_vec());
+        secrets.choose(SecretKind::TpmKeyPassword, SecretSource::Given(Arc::new(secret)));
+        Ok(())
+    }
+
+    fn refuse_other_stores(&self) -> Result<(), Failure> {
+        let asked = [
+            ("--cert-selector", set(self.flags.cert_selector.as_deref()).is_some()),
+            ("--system-store-name", set(self.flags.system_store_name.as_deref()).is_some()),
+            ("--use-latest-expiring-certificate", self.flags.use_latest_expiring_certificate),
+        ];
+        match asked.into_iter().find(|(_, set)| *set) {
+            Some((flag, _)) => Err(usage(format!(
+                "{flag} selects from the certificate store of Windows or macOS, and this build has no such store"
+            ))
+            .with_hint("name the certificate: --certificate FILE, or --pkcs11 'pkcs11:token=NAME'")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs a command on devices, prints its failure and gives its exit code. The devices are closed after the output: a module
+/// that crashes when it is finalised must not cost the credentials.
+pub fn with_devices(
+    args: &IdentityArgs,
+    command: impl FnOnce(&IdentitySettings<'_>, &mut Devices) -> Result<(), Failure>,
+) -> u8 {
+    let open = || {
+        let settings = args.settings()?;
+        let devices = Devices::new(settings.device_options()?);
+        Ok((settings, devices))
+    };
+    let (settings, mut devices) = match open() {
+        Ok(opened) => opened,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    let code = conclude(command(&settings, &mut devices));
+    end::despite_crashes(code);
+    devices.close();
+    code
+}
+
+/// The one flag that names the key; two of them are a usage error.
+fn one_key<'a>(flags: &[(&'static str, Option<&'a str>)]) -> Result<Option<(&'static str, &'a str)>, Failure> {
+    let mut named = flags.iter().filter_map(|(flag, value)| value.map(|value| (*flag, value)));
+    match (named.next(), named.next()) {
+        (Some((first, _)), Some((second, _))) => {
+            Err(usage(format!("wanted one flag that names the key, found {first} and {second}")))
+        }
+        (one, _) => Ok(one),
+    }
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Usage, message)
+}
