@@ -10,6 +10,7 @@ pub mod key;
 pub mod process;
 pub mod rolesanywhere;
 pub mod sandbox;
+pub mod session;
 pub mod sigv4x509;
 pub mod vend;
 pub mod x509;

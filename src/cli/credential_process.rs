@@ -1,16 +1,13 @@
 //! `keyanchor credential-process`: one credential, as the JSON that AWS SDKs read from a `credential_process`.
 
-use jiff::Timestamp;
-
 use super::identity_args::IdentityArgs;
-use super::identity_settings::{IdentitySettings, with_devices};
+use super::identity_settings::IdentitySettings;
 use super::log::LogArgs;
 use super::session_args::SessionArgs;
+use super::vending::{Role, with_session};
 use super::{Failure, output};
-use crate::identity::Identity;
-use crate::key::Devices;
-use crate::rolesanywhere::Client;
-use crate::vend::process;
+use crate::session::Session;
+use crate::vend::{Vend, process};
 
 /// Print temporary credentials for the AWS SDKs' credential_process
 #[derive(clap::Args, Debug)]
@@ -26,13 +23,10 @@ pub struct Args {
 /// One device signature and one login; the connection is opened while the device signs.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    with_devices(&args.identity, |settings, devices| vend(args, settings, devices))
+    with_session(&args.identity, &args.session, |settings, session| vend(args, settings, session))
 }
 
-fn vend(args: &Args, settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Failure> {
-    let request = args.session.create_session(settings.file(), None)?;
-    let client = Client::new(&request, &args.session.client_options(settings.file())?)?;
-    let identity = Identity::open(devices, &settings.reference()?, !args.session.no_preflight(), Timestamp::now())?;
-    let credentials = client.create_session(&identity)?;
+fn vend(args: &Args, settings: &IdentitySettings<'_>, session: &Session) -> Result<(), Failure> {
+    let credentials = Role::new(session, settings, &args.session, None)?.vend()?.credentials;
     output::print_with(|stdout| process::write(&credentials, stdout))
 }

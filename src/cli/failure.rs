@@ -1,6 +1,8 @@
 //! A failed command as people see it: kind, message, hint, exit code.
 
+use std::fmt;
 use std::io::Write;
+
 /// What kind of failure ends the program; each has its exit code, documented in `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -64,6 +66,15 @@ impl Failure {
         self.kind as u8
     }
 }
+
+/// The message without the hint.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// Prints a failure, if there is one, and gives the exit code.
 pub fn conclude(outcome: Result<(), Failure>) -> u8 {

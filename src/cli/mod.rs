@@ -13,6 +13,7 @@ mod sign_string;
 mod terminal;
 mod usage;
 mod values;
+mod vending;
 mod version;
 mod words;
 

@@ -8,6 +8,7 @@ use crate::files::shell_word;
 use crate::identity::IdentityError;
 use crate::key::{Advice, KeyError, KeyErrorKind};
 use crate::rolesanywhere::{Cause, ClientError, ConnectionErrorKind, Meaning, RequestError, ServiceError};
+use crate::session::SessionError;
 use crate::x509::{CertificateError, CertificateErrorKind};
 
 impl From<KeyError> for Failure {
@@ -47,6 +48,15 @@ impl From<IdentityError> for Failure {
         match error {
             IdentityError::Key(error) => error.into(),
             IdentityError::Certificate(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Identity(error) => error.into(),
+            SessionError::Client(error) => error.into(),
         }
     }
 }

@@ -72,12 +72,25 @@ pub struct Client {
     chance: fn() -> f64,
 }
 
+/// A session that was created, and what it took.
+#[derive(Debug)]
+pub struct Created {
+    /// Its credentials.
+    pub credentials: Credentials,
+    /// How long the key took for the signature that was accepted.
+    pub signing: Duration,
+    /// How long the service took to answer it.
+    pub answer: Duration,
+}
+
 /// A request that may be sent, as often as needed, while it is young.
 struct Signed {
     request: HttpRequest,
     /// What X-Amz-Date says.
     time: Timestamp,
     at: Instant,
+    /// How long the key took.
+    signing: Duration,
 }
 
 impl Client {
@@ -114,7 +127,7 @@ impl Client {
     ///
     /// The key's secrets are gathered first; then TCP and TLS are opened by another thread while the key signs. The signature
     /// is verified in software before it is sent.
-    pub fn create_session(&self, identity: &Identity) -> Result<Credentials, ClientError> {
+    pub fn create_session(&self, identity: &Identity) -> Result<Created, ClientError> {
         // Nothing may wait for a person once the connection is open: the server would close it.
         identity.key.gather_secrets()?;
         log::info!("connecting to {}", self.target.endpoint.url());
@@ -124,10 +137,11 @@ impl Client {
         let mut retries = Retries::default();
         loop {
             retries.begin();
+            let start = Instant::now();
             let cause = match self.attempt(&signed, early.take(), deadline) {
                 Ok(credentials) => {
                     log::info!("credentials {} until {}", credentials.access_key_id, credentials.expiration);
-                    return Ok(credentials);
+                    return Ok(Created { credentials, signing: signed.signing, answer: start.elapsed() });
                 }
                 Err(cause) => cause,
             };
@@ -173,6 +187,7 @@ impl Client {
 
         let at = Instant::now();
         let signature = timed("sign", || identity.key.sign(prepared.signing_input()))?;
+        let signing = at.elapsed();
         public_key.verify(prepared.signing_input(), &signature)?;
         log::info!("signed with {}", identity.key.reference());
 
@@ -185,7 +200,7 @@ impl Client {
             headers: all,
             body: self.body.clone(),
         };
-        Ok(Signed { request, time, at })
+        Ok(Signed { request, time, at, signing })
     }
 
     /// Sends once, over the connection that was opened early or over a new one. An early connection that the server has closed

@@ -19,7 +19,7 @@ mod socket;
 mod tls;
 mod transport;
 
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, Created};
 pub use clock::ClockSkew;
 pub use environment::Environment;
 pub use error::{AnswerError, Cause, ClientError, ConnectionError, ConnectionErrorKind, RequestError, ServiceError};

@@ -26,7 +26,7 @@ fn session() -> CreateSession {
 fn create(identity: &Identity, options: &ClientOptions) -> Result<Credentials, ClientError> {
     let mut client = Client::new(&session(), options)?;
     client.chance = || 0.0;
-    client.create_session(identity)
+    client.create_session(identity).map(|created| created.credentials)
 }
 
 fn fail(acts: Vec<Act>) -> (ClientError, Server) {
@@ -308,7 +308,7 @@ fn create_through(server: &Server, proxy_port: u16) -> Result<Credentials, Clien
         }),
         trust: client.target.trust.clone(),
     });
-    client.create_session(&identity)
+    client.create_session(&identity).map(|created| created.credentials)
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! What makes credentials for every command that hands them out: a role of a session. Joins the library's errors to the kinds of
+//! failures.
+
+use super::failure::conclude;
+use super::identity_args::IdentityArgs;
+use super::identity_settings::IdentitySettings;
+use super::session_args::SessionArgs;
+use super::{Failure, FailureKind};
+use crate::key::Devices;
+use crate::process::end;
+use crate::rolesanywhere::Client;
+use crate::session::Session;
+use crate::vend::{Vend, VendError, VendErrorKind, Vended};
+
+/// Runs a command on a session, prints its failure and gives its exit code. The devices are closed after the output: a module
+/// that crashes when it is finalised must not cost the credentials.
+pub fn with_session(
+    identity: &IdentityArgs,
+    args: &SessionArgs,
+    command: impl FnOnce(&IdentitySettings<'_>, &Session) -> Result<(), Failure>,
+) -> u8 {
+    let (settings, session) = match open(identity, args) {
+        Ok(opened) => opened,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    let code = conclude(command(&settings, &session));
+    end::despite_crashes(code);
+    session.close();
+    code
+}
+
+fn open<'a>(identity: &'a IdentityArgs, args: &SessionArgs) -> Result<(IdentitySettings<'a>, Session), Failure> {
+    let settings = identity.settings()?;
+    let devices = Devices::new(settings.device_options()?);
+    let session = Session::new(devices, settings.reference()?, !args.no_preflight());
+    Ok((settings, session))
+}
+
+/// A role, and the session that it is assumed with.
+pub struct Role {
+    client: Client,
+    session: Session,
+}
+
+impl Role {
+    /// The role of these flags, or this one in place of theirs. Everything that can be checked without a device is.
+    pub fn new(
+        session: &Session,
+        settings: &IdentitySettings<'_>,
+        args: &SessionArgs,
+        role_arn: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let request = args.create_session(settings.file(), role_arn)?;
+        let client = Client::new(&request, &args.client_options(settings.file())?)?;
+        Ok(Self { client, session: session.clone() })
+    }
+}
+
+impl Vend for Role {
+    fn vend(&mut self) -> Result<Vended, VendError> {
+        let (created, certificate_expires) = self.session.create(&self.client).map_err(Failure::from)?;
+        Ok(Vended {
+            credentials: created.credentials,
+            certificate_expires: Some(certificate_expires),
+            device: Some(created.signing),
+            service: Some(created.answer),
+        })
+    }
+}
+
+impl From<Failure> for VendError {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.kind() {
+            FailureKind::Key => VendErrorKind::Key,
+            FailureKind::Secret => VendErrorKind::Secret,
+            FailureKind::Refused => VendErrorKind::Refused,
+            FailureKind::Network => VendErrorKind::Network,
+            FailureKind::Certificate => VendErrorKind::Certificate,
+            FailureKind::Usage | FailureKind::Other => VendErrorKind::Other,
+        };
+        Self::new(kind, failure.to_string()).with_source(failure)
+    }
+}
+
+impl From<VendError> for Failure {
+    fn from(error: VendError) -> Self {
+        let (kind, message) = (error.kind().into(), error.to_string());
+        match error.into_source().map(|source| source.downcast::<Failure>()) {
+            Some(Ok(failure)) => *failure,
+            _ => Self::new(kind, message),
+        }
+    }
+}
+
+impl From<VendErrorKind> for FailureKind {
+    fn from(kind: VendErrorKind) -> Self {
+        match kind {
+            VendErrorKind::Key => Self::Key,
+            VendErrorKind::Secret => Self::Secret,
+            VendErrorKind::Refused => Self::Refused,
+            VendErrorKind::Network => Self::Network,
+            VendErrorKind::Certificate => Self::Certificate,
+            VendErrorKind::Other => Self::Other,
+        }
+    }
+}
