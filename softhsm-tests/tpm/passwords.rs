@@ -52,6 +52,17 @@ fn a_wrong_password_is_tried_once_and_the_tries_left_are_told() {
 }
 
 #[test]
+fn a_wrong_password_is_not_tried_again_by_the_same_process() {
+    let (tpm, file) = with_password(PROTECTED);
+    let bench = Bench::with_secrets(tpm.tcti(), &[(KEY, "test-wrong")]);
+    signs(bench.pem(&file)).unwrap_err();
+    let error = signs(bench.pem(&file)).unwrap_err();
+    assert_eq!(error.kind(), KeyErrorKind::SecretWrong);
+    assert!(error.to_string().contains("has refused before for key.pem; it was not tried again"), "{error}");
+    assert_eq!(tpm.lockout_counter(), 1);
+}
+
+#[test]
 fn a_wrong_password_of_an_exempt_key_counts_nothing() {
     let (tpm, file) = with_password(SIGNING);
     let error = signs(Bench::with_secrets(tpm.tcti(), &[(KEY, "test-wrong")]).pem(&file)).unwrap_err();

@@ -23,7 +23,7 @@ pub struct Args {
 /// One device signature and one login; the connection is opened while the device signs.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    with_session(&args.identity, &args.session, |settings, session| vend(args, settings, session))
+    with_session(&args.identity, &args.session, false, |settings, session| vend(args, settings, session))
 }
 
 fn vend(args: &Args, settings: &IdentitySettings<'_>, session: &Session) -> Result<(), Failure> {

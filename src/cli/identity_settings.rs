@@ -139,10 +139,15 @@ impl IdentitySettings<'_> {
         })
     }
 
-    /// Everything that opening a device needs. Reads the environment, asks nobody.
-    pub fn device_options(&self) -> Result<DeviceOptions, Failure> {
+    /// Everything that opening a device needs. Reads the environment, asks nobody. With `lives_long`, what a secret's source
+    /// gives only once is kept.
+    pub fn device_options(&self, lives_long: bool) -> Result<DeviceOptions, Failure> {
+        let mut secrets = self.secrets()?;
+        if lives_long {
+            secrets.keep_what_is_read_once();
+        }
         Ok(DeviceOptions {
-            secrets: Arc::new(self.secrets()?),
+            secrets: Arc::new(secrets),
             limit: seconds("--token-timeout", self.flags.token_timeout.as_deref())?.unwrap_or(TOKEN_TIMEOUT),
             pkcs11: Pkcs11Options {
                 module: set(self.flags.pkcs11_lib.as_deref()).map(PathBuf::from).or_else(|| self.module_of_file()),
@@ -228,7 +233,7 @@ pub fn with_devices(
 ) -> u8 {
     let open = || {
         let settings = args.settings()?;
-        let devices = Devices::new(settings.device_options()?);
+        let devices = Devices::new(settings.device_options(false)?);
         Ok((settings, devices))
     };
     let (settings, mut devices) = match open() {

@@ -14,12 +14,15 @@ use crate::vend::{Vend, VendError, VendErrorKind, Vended};
 
 /// Runs a command on a session, prints its failure and gives its exit code. The devices are closed after the output: a module
 /// that crashes when it is finalised must not cost the credentials.
+///
+/// With `lives_long`, what a secret's source gives only once is kept.
 pub fn with_session(
     identity: &IdentityArgs,
     args: &SessionArgs,
+    lives_long: bool,
     command: impl FnOnce(&IdentitySettings<'_>, &Session) -> Result<(), Failure>,
 ) -> u8 {
-    let (settings, session) = match open(identity, args) {
+    let (settings, session) = match open(identity, args, lives_long) {
         Ok(opened) => opened,
         Err(failure) => return conclude(Err(failure)),
     };
@@ -29,9 +32,13 @@ pub fn with_session(
     code
 }
 
-fn open<'a>(identity: &'a IdentityArgs, args: &SessionArgs) -> Result<(IdentitySettings<'a>, Session), Failure> {
+fn open<'a>(
+    identity: &'a IdentityArgs,
+    args: &SessionArgs,
+    lives_long: bool,
+) -> Result<(IdentitySettings<'a>, Session), Failure> {
     let settings = identity.settings()?;
-    let devices = Devices::new(settings.device_options()?);
+    let devices = Devices::new(settings.device_options(lives_long)?);
     let session = Session::new(devices, settings.reference()?, !args.no_preflight());
     Ok((settings, session))
 }

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use super::secret::SecretKind;
+
 /// What a person can do about a [`KeyError`]: each kind asks for another remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -92,13 +94,15 @@ pub struct KeyError {
     /// The device's own word, such as `CKR_PIN_INCORRECT from C_Login`.
     code: Option<String>,
     advice: Option<Advice>,
+    /// The secret that the device refused.
+    refused: Option<SecretKind>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl KeyError {
     /// A failure that says what was wanted and what was found.
     pub fn new(kind: KeyErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), code: None, advice: None, source: None }
+        Self { kind, message: message.into(), code: None, advice: None, refused: None, source: None }
     }
 
     /// Adds the device's own code, which is printed last.
@@ -112,6 +116,13 @@ impl KeyError {
     #[must_use]
     pub fn with_advice(mut self, advice: Advice) -> Self {
         self.advice = Some(advice);
+        self
+    }
+
+    /// Says which secret was given and refused.
+    #[must_use]
+    pub fn with_refused_secret(mut self, kind: SecretKind) -> Self {
+        self.refused = Some(kind);
         self
     }
 
@@ -137,6 +148,11 @@ impl KeyError {
     /// What may mend it, beyond its kind.
     pub fn advice(&self) -> Option<&Advice> {
         self.advice.as_ref()
+    }
+
+    /// Which secret was given and refused.
+    pub fn refused_secret(&self) -> Option<SecretKind> {
+        self.refused
     }
 
     /// The device's own code.

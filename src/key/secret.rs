@@ -1,6 +1,8 @@
 //! Secrets and where they come from: a source is asked only when a device wants the secret, in the order command line,
 //! reference, environment, systemd credential, prompt. Knows no device and no words of a prompt.
 
+mod kept;
+
 use std::env;
 use std::fmt;
 use std::io;
@@ -12,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::error::{Advice, KeyError, KeyErrorKind};
 use crate::files;
+use kept::Kept;
 
 /// Longest secret that is read from a file or descriptor; a wrong path such as /dev/zero must not fill the memory.
 const LONGEST_SECRET: usize = 4096;
@@ -110,6 +113,17 @@ pub enum SecretSource {
     Prompt,
 }
 
+impl SecretSource {
+    /// Whether it gives the secret one time only.
+    fn is_read_once(&self) -> bool {
+        match self {
+            Self::Prompt | Self::Descriptor(_) => true,
+            Self::File(path) => path.metadata().is_ok_and(|found| !found.is_file()),
+            Self::Given(_) | Self::Variable(_) | Self::Credential(_) => false,
+        }
+    }
+}
+
 impl FromStr for SecretSource {
     type Err = KeyError;
 
@@ -164,12 +178,36 @@ pub trait Attendant: Send + Sync {
 pub struct Secrets {
     attendant: Arc<dyn Attendant>,
     chosen: Vec<(SecretKind, SecretSource)>,
+    lives_long: bool,
+    kept: Kept,
 }
 
 impl Secrets {
     /// No source chosen yet.
     pub fn new(attendant: Arc<dyn Attendant>) -> Self {
-        Self { attendant, chosen: Vec::new() }
+        Self { attendant, chosen: Vec::new(), lives_long: false, kept: Kept::default() }
+    }
+
+    /// For a process that lives long: what a source gives only once (a prompt, a pipe, a descriptor) is kept for the next time it
+    /// is wanted, until a device refuses it.
+    pub fn keep_what_is_read_once(&mut self) {
+        self.lives_long = true;
+    }
+
+    /// The device refused this secret: it is not kept any more.
+    pub fn forget(&self, kind: SecretKind, secret: &Secret) {
+        self.kept.forget(kind, secret);
+    }
+
+    /// The device refused this secret: it is not kept any more, and [`was_refused`](Self::was_refused) knows it.
+    pub fn refuse(&self, kind: SecretKind, device: &str, secret: &Arc<Secret>) {
+        self.forget(kind, secret);
+        self.kept.refuse(kind, device, secret);
+    }
+
+    /// Whether this device has refused this secret of this process before: it must not be tried again.
+    pub fn was_refused(&self, kind: SecretKind, device: &str, secret: &Secret) -> bool {
+        self.kept.is_refused(kind, device, secret)
     }
 
     /// The command line's choice for one secret. The last choice for a kind wins.
@@ -197,23 +235,24 @@ impl Secrets {
 
     /// Asks the first source that there is: command line, reference, environment variable, systemd credential, prompt.
     ///
-    /// Each call asks anew, so that a FIFO is read once per call and a prompt is shown once per call.
+    /// Each call asks anew, so that a FIFO is read once per call and a prompt is shown once per call, unless such things are
+    /// [kept](Self::keep_what_is_read_once).
     pub fn obtain(
         &self,
         request: &SecretRequest<'_>,
         from_reference: Option<&SecretSource>,
     ) -> Result<Arc<Secret>, KeyError> {
         let chosen = self.chosen.iter().find(|(kind, _)| *kind == request.kind).map(|(_, source)| source);
-        if let Some(source) = chosen.or(from_reference) {
-            return self.read(source, request);
+        let source = chosen.or(from_reference).cloned().unwrap_or_else(|| default_source(request.kind));
+        if !self.lives_long || !source.is_read_once() {
+            return self.read(&source, request);
         }
-        if env::var_os(request.kind.variable()).is_some() {
-            return self.read(&SecretSource::Variable(request.kind.variable().to_owned()), request);
+        if let Some(secret) = self.kept.find(request.kind, request.device) {
+            return Ok(secret);
         }
-        if credential_path(request.kind.credential()).is_some_and(|path| path.exists()) {
-            return self.read(&SecretSource::Credential(request.kind.credential().to_owned()), request);
-        }
-        self.read(&SecretSource::Prompt, request)
+        let secret = self.read(&source, request)?;
+        self.kept.keep(request.kind, request.device, &secret);
+        Ok(secret)
     }
 
     fn read(&self, source: &SecretSource, request: &SecretRequest<'_>) -> Result<Arc<Secret>, KeyError> {
@@ -274,6 +313,17 @@ impl fmt::Debug for Secrets {
     }
 }
 
+/// What is asked where nobody chose a source: environment variable, systemd credential, prompt.
+fn default_source(kind: SecretKind) -> SecretSource {
+    if env::var_os(kind.variable()).is_some() {
+        return SecretSource::Variable(kind.variable().to_owned());
+    }
+    match credential_path(kind.credential()).is_some_and(|path| path.exists()) {
+        true => SecretSource::Credential(kind.credential().to_owned()),
+        false => SecretSource::Prompt,
+    }
+}
+
 fn credential_path(name: &str) -> Option<PathBuf> {
     env::var_os("CREDENTIALS_DIRECTORY").map(|directory| PathBuf::from(directory).join(name))
 }
@@ -321,6 +371,35 @@ mod tests {
         assert_eq!(secrets.obtain(&request(), Some(&given("test-uri-pin"))).unwrap().expose(), b"test-uri-pin");
         secrets.choose(SecretKind::ContextPin, given("test-flag-pin"));
         assert_eq!(secrets.obtain(&request(), Some(&given("test-uri-pin"))).unwrap().expose(), b"test-flag-pin");
+    }
+
+    /// Types another secret each time.
+    struct Typist(std::sync::atomic::AtomicU32);
+
+    impl Attendant for Typist {
+        fn ask(&self, _: &SecretRequest<'_>) -> io::Result<Option<Secret>> {
+            let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Some(Secret::new(format!("test-typed-{number}").into_bytes())))
+        }
+        fn enter_on_device(&self, _: &SecretRequest<'_>) {}
+        fn device_is_slow(&self, _: &str) {}
+        fn device_answered(&self) {}
+    }
+
+    #[test]
+    fn what_was_typed_is_kept_by_who_lives_long_until_it_is_refused() {
+        let mut secrets = Secrets::new(Arc::new(Typist(0.into())));
+        let ask = |secrets: &Secrets| secrets.obtain(&request(), Some(&SecretSource::Prompt)).unwrap();
+        assert_ne!(ask(&secrets).expose(), ask(&secrets).expose());
+        secrets.keep_what_is_read_once();
+        let first = ask(&secrets);
+        assert_eq!(ask(&secrets).expose(), first.expose());
+        let other = SecretRequest { device: "another token", ..request() };
+        assert_ne!(secrets.obtain(&other, None).unwrap().expose(), first.expose());
+        secrets.refuse(SecretKind::ContextPin, "token 'test'", &first);
+        assert!(secrets.was_refused(SecretKind::ContextPin, "token 'test'", &first));
+        assert!(!secrets.was_refused(SecretKind::UserPin, "token 'test'", &first));
+        assert_ne!(ask(&secrets).expose(), first.expose());
     }
 
     #[test]

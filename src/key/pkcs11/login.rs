@@ -137,6 +137,7 @@ fn try_once(
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, Function::Login)) => Ok(()),
         Err(error) if is_wrong_pin(&error) => {
             if let Some(pin) = pin {
+                api.options.secrets.forget(kind, pin);
                 refused_pins.remember(&token.identity, kind, Arc::clone(pin));
             }
             Err(wrong(api, token, kind, &error))

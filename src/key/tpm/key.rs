@@ -150,11 +150,11 @@ impl SigningKey for TpmKey {
                     let slot = secrets.slot(kind);
                     *slot = Some(self.ask(kind, &object)?);
                 }
-                outcome => return self.finished(outcome),
+                outcome => return self.finished(outcome, &secrets),
             }
         }
         let outcome = self.attempt(input, &secrets)?;
-        self.finished(outcome)
+        self.finished(outcome, &secrets)
     }
 }
 
@@ -230,7 +230,28 @@ impl TpmKey {
     }
 
     fn ask(&self, kind: SecretKind, device: &str) -> Result<Arc<Secret>, KeyError> {
-        self.shared.options.secrets.obtain(&SecretRequest { kind, device, warning: None }, None)
+        let secrets = &self.shared.options.secrets;
+        let secret = secrets.obtain(&SecretRequest { kind, device, warning: None }, None)?;
+        match secrets.was_refused(kind, &self.shared.reference, &secret) {
+            true => Err(KeyError::new(
+                KeyErrorKind::SecretWrong,
+                format!(
+                    "the source of the {kind} gave what the TPM has refused before for {device}; it was not tried again"
+                ),
+            )),
+            false => Ok(secret),
+        }
+    }
+
+    fn remember_refused(&self, error: &KeyError, secrets: &Gathered) {
+        let Some(kind) = error.refused_secret() else { return };
+        let secret = match kind {
+            SecretKind::TpmParentPassword => &secrets.parent,
+            _ => &secrets.key,
+        };
+        if let Some(secret) = secret {
+            self.shared.options.secrets.refuse(kind, &self.shared.reference, secret);
+        }
     }
 
     /// One use of the TPM, on its own thread.
@@ -266,9 +287,13 @@ impl TpmKey {
         })
     }
 
-    fn finished(&self, outcome: Result<Signature, Refusal>) -> Result<Signature, KeyError> {
+    fn finished(&self, outcome: Result<Signature, Refusal>, secrets: &Gathered) -> Result<Signature, KeyError> {
         outcome.map_err(|refusal| match refusal {
-            Refusal::Fault(fault) => KeyError::from(fault).context(&self.shared.reference),
+            Refusal::Fault(fault) => {
+                let error = KeyError::from(fault).context(&self.shared.reference);
+                self.remember_refused(&error, secrets);
+                error
+            }
             Refusal::Wants { kind, object } => KeyError::new(
                 KeyErrorKind::SecretWrong,
                 format!("{object} has a {kind}, and the empty one given is wrong"),

@@ -58,6 +58,7 @@ pub(super) fn wrong_secret(
     };
     KeyError::new(KeyErrorKind::SecretWrong, format!("the TPM refused the {kind}{of}, which was tried once{tries}"))
         .with_code(fault.code())
+        .with_refused_secret(kind)
 }
 
 /// The TPM is in lockout: nothing that was given matters, and nothing more is tried.
