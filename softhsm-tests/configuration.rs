@@ -77,10 +77,8 @@ fn paths_are_relative_to_the_file() {
     let scene = Scene::new();
     std::fs::copy(scene.key.path(), scene.folder.join("key.pem")).unwrap();
     std::fs::copy(scene.leaf.pem_path(), scene.folder.join("leaf.pem")).unwrap();
-    let config = scene.config(format!(
-        "[identity.web]\nkey = 'key.pem'\ncertificate = 'leaf.pem'\n{}",
-        scene.session()
-    ));
+    let config =
+        scene.config(format!("[identity.web]\nkey = 'key.pem'\ncertificate = 'leaf.pem'\n{}", scene.session()));
     Printed::by(&scene.run(&["credential-process", "--identity", "web", "--config", text(&config)]).run());
 }
 
@@ -144,5 +142,9 @@ fn what_is_wrong_in_the_file_is_said_with_its_line() {
     ask(Path::new("/nonexistent/config.toml"), "web").fails_with(2).stderr_contains("cannot read it");
     let config = scene.config("[identity.web]\nkey = 'pkcs11:token=t?pin-value=test-4711'\n");
     ask(&config, "web").fails_with(2).stderr_contains("config.toml:2: ").stderr_lacks("4711");
-    scene.run(&["credential-process", "--config", text(&config)]).run().fails_with(2).stderr_contains("--identity NAME");
+    scene
+        .run(&["credential-process", "--config", text(&config)])
+        .run()
+        .fails_with(2)
+        .stderr_contains("--identity NAME");
 }

@@ -26,3 +26,4 @@ mod sigv4x509;
 mod support_works;
 #[cfg(feature = "tpm")]
 mod tpm;
+mod update;

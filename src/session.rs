@@ -74,11 +74,11 @@ impl Held {
     /// used: somebody may be about to replace certificate and key one after the other.
     fn identity(&mut self, now: Timestamp) -> Result<Arc<Identity>, IdentityError> {
         let files = Files::of(&self.reference);
-        if let Some(current) = &self.current {
-            if !self.may_have_changed(current, &files) {
-                check(&current.identity, self.preflight, now)?;
-                return Ok(Arc::clone(&current.identity));
-            }
+        if let Some(current) = &self.current
+            && !self.may_have_changed(current, &files)
+        {
+            check(&current.identity, self.preflight, now)?;
+            return Ok(Arc::clone(&current.identity));
         }
         match self.open(now) {
             Ok(identity) => {

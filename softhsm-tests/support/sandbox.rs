@@ -63,8 +63,13 @@ impl Sandbox {
 
     /// `keyanchor credential-process` with all that it needs to ask here, and with these arguments.
     pub fn credential_process<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        self.command("credential-process", arguments)
+    }
+
+    /// The same for another command that asks for credentials.
+    pub fn command<A: AsRef<OsStr>>(&self, name: &str, arguments: impl IntoIterator<Item = A>) -> Run {
         let here = ["--endpoint", &self.endpoint, "--ca-bundle", self.ca.to_str().unwrap()];
-        keyanchor(["credential-process"]).args(ARNS).args(here).args(arguments)
+        keyanchor([name]).args(ARNS).args(here).args(arguments)
     }
 
     /// The line of stdout that begins so.

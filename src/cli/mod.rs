@@ -10,7 +10,9 @@ mod read_certificate_data;
 mod sandbox;
 mod session_args;
 mod sign_string;
+mod signals;
 mod terminal;
+mod update;
 mod usage;
 mod values;
 mod vending;
@@ -34,6 +36,7 @@ struct Cli {
 // One is made per process.
 enum Command {
     CredentialProcess(Box<credential_process::Args>),
+    Update(Box<update::Args>),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     Sandbox(Box<sandbox::Args>),
@@ -52,6 +55,7 @@ pub fn main() -> u8 {
 fn run(command: Command) -> u8 {
     match command {
         Command::CredentialProcess(args) => credential_process::run(&args),
+        Command::Update(args) => update::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
         Command::Sandbox(args) => conclude(sandbox::run(*args)),

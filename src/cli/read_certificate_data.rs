@@ -51,7 +51,7 @@ struct CertificateData {
 /// No device signature; a token is asked for its certificates without login where it allows that.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    with_devices(&args.identity, |settings, devices| read(settings, devices))
+    with_devices(&args.identity, read)
 }
 
 fn read(settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Failure> {
