@@ -5,6 +5,7 @@ mod support;
 
 mod aws_cli;
 mod build_settings;
+mod cache;
 mod chains;
 mod configuration;
 mod credential_process;

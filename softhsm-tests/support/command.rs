@@ -293,6 +293,12 @@ impl Outcome {
         self
     }
 
+    #[track_caller]
+    pub fn stdout_contains(&self, text: &str) -> &Self {
+        assert!(self.text().contains(text), "no '{text}' on stdout\n{self}");
+        self
+    }
+
     /// stdout as text.
     #[track_caller]
     pub fn text(&self) -> &str {

@@ -131,6 +131,35 @@ impl IdentitySettings<'_> {
         }
     }
 
+    /// What tells the key and the certificate from others, as names and values in a fixed order: references, and the ways to
+    /// the devices. No secrets.
+    pub fn parameters(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let reference = self.reference()?;
+        let key = reference.key.map(|key| match key {
+            KeyReference::File(path) => absolute(&path),
+            other => other.to_string(),
+        });
+        let certificate = reference.certificate.map(|certificate| match certificate {
+            CertificateReference::File(path) => absolute(&path),
+            other => other.to_string(),
+        });
+        let module = set(self.flags.pkcs11_lib.as_deref()).map(PathBuf::from).or_else(|| self.module_of_file());
+        let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let parameters = [
+            ("key", key),
+            ("certificate", certificate),
+            ("intermediates", reference.intermediates.as_deref().map(absolute)),
+            ("module", module.as_deref().map(absolute)),
+            ("KEYANCHOR_PKCS11_LIB", variable("KEYANCHOR_PKCS11_LIB")),
+            ("tcti", set(self.flags.tcti.as_deref()).map(str::to_owned)),
+            ("KEYANCHOR_TCTI", variable("KEYANCHOR_TCTI")),
+            ("TPM_DEVICE", variable("TPM_DEVICE")),
+            ("TPM2TOOLS_TCTI", variable("TPM2TOOLS_TCTI")),
+            ("TCTI", variable("TCTI")),
+        ];
+        Ok(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
     /// The certificate, for a command that reads nothing else.
     pub fn certificate(&self) -> Result<CertificateReference, Failure> {
         self.reference()?.certificate.ok_or_else(|| {
@@ -244,6 +273,11 @@ pub fn with_devices(
     end::despite_crashes(code);
     devices.close();
     code
+}
+
+/// A path that means the same from every directory.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).as_deref().unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// The one flag that names the key; two of them are a usage error.

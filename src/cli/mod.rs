@@ -1,5 +1,7 @@
 //! The command line: the clap tree, and one small file per command. Protocol details are elsewhere.
 
+mod cache;
+mod cached;
 mod credential_process;
 mod failure;
 mod identity_args;
@@ -37,6 +39,7 @@ struct Cli {
 enum Command {
     CredentialProcess(Box<credential_process::Args>),
     Update(Box<update::Args>),
+    Cache(cache::Args),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     Sandbox(Box<sandbox::Args>),
@@ -55,6 +58,7 @@ pub fn main() -> u8 {
 fn run(command: Command) -> u8 {
     match command {
         Command::CredentialProcess(args) => credential_process::run(&args),
+        Command::Cache(args) => conclude(cache::run(&args)),
         Command::Update(args) => update::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),

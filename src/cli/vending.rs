@@ -45,6 +45,7 @@ fn open<'a>(
 
 /// A role, and the session that it is assumed with.
 pub struct Role {
+    arn: String,
     client: Client,
     session: Session,
 }
@@ -59,7 +60,17 @@ impl Role {
     ) -> Result<Self, Failure> {
         let request = args.create_session(settings.file(), role_arn)?;
         let client = Client::new(&request, &args.client_options(settings.file())?)?;
-        Ok(Self { client, session: session.clone() })
+        Ok(Self { arn: request.role_arn().to_owned(), client, session: session.clone() })
+    }
+
+    /// Its ARN.
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// What is asked for, of whom.
+    pub fn parameters(&self) -> [(&'static str, String); 3] {
+        self.client.parameters()
     }
 }
 

@@ -122,6 +122,12 @@ impl Client {
         })
     }
 
+    /// What decides which credentials come, but for the identity: what is asked for, of whom. No secrets.
+    pub fn parameters(&self) -> [(&'static str, String); 3] {
+        let body = String::from_utf8_lossy(&self.body).into_owned();
+        [("request", body), ("region", self.region.as_str().to_owned()), ("endpoint", self.target.endpoint.url())]
+    }
+
     /// Asks for a session. Costs one device signature, and a second one only where a retry finds the first too old, or the
     /// service blames the time in it.
     ///

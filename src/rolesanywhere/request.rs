@@ -94,6 +94,11 @@ impl CreateSession {
         Ok(self)
     }
 
+    /// The role's ARN.
+    pub fn role_arn(&self) -> &str {
+        self.role.as_str()
+    }
+
     /// The trust anchor's region.
     pub(super) fn region(&self) -> &Region {
         &self.region

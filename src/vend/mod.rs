@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod credentials_file;
+pub mod environment;
 mod files;
 pub mod process;
 pub mod schedule;

@@ -2,7 +2,6 @@
 //! many processes that want the same, one makes them while the others wait. Knows no devices and no words for people.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::files::{self, Access, FileError, Lock};
+use super::source::{VendError, VendErrorKind};
 use crate::credentials::{Credentials, Life};
 
 /// How long another process may take to make credentials, with a PIN to be typed or a key to be touched. The SDKs' own limits
@@ -65,34 +65,6 @@ impl EntryName {
         let hash = name.strip_suffix(suffix)?;
         let is_ours = hash.len() == 64 && hash.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
         is_ours.then(|| Self(hash.to_owned()))
-    }
-}
-
-/// Why there are no credentials.
-#[derive(Debug)]
-pub enum CacheError<E> {
-    /// They could not be made.
-    Vend(E),
-    /// Another process could not make them while this one waited, for this reason. It was not tried again: with fifty processes
-    /// waiting, a wrong PIN would be tried fifty times.
-    Elsewhere(String),
-}
-
-impl<E: fmt::Display> fmt::Display for CacheError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Vend(error) => error.fmt(f),
-            Self::Elsewhere(reason) => write!(f, "another process that fetched the same credentials failed: {reason}"),
-        }
-    }
-}
-
-impl<E: Error + 'static> Error for CacheError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Vend(error) => error.source(),
-            Self::Elsewhere(_) => None,
-        }
     }
 }
 
@@ -150,13 +122,16 @@ impl Cache {
     ///
     /// `label` says what they are for, without secrets. An entry that is damaged, or that others could have written, is
     /// ignored and replaced. A cache that fails is said and costs nothing but the time: the credentials come all the same.
-    pub fn obtain<E: fmt::Display>(
+    ///
+    /// Where another process could not make them while this one waited, its failure is this one's, kind and reason: with fifty
+    /// processes waiting, a wrong PIN would be tried fifty times.
+    pub fn obtain(
         &self,
         name: &EntryName,
         label: &str,
         now: impl Fn() -> Timestamp,
-        vend: impl FnOnce() -> Result<Credentials, E>,
-    ) -> Result<Credentials, CacheError<E>> {
+        vend: impl FnOnce() -> Result<Credentials, VendError>,
+    ) -> Result<Credentials, VendError> {
         let asked = now();
         if let Some(kept) = self.reusable(name, asked) {
             return Ok(kept);
@@ -165,19 +140,19 @@ impl Cache {
             Ok(Some(lock)) => lock,
             Ok(None) => {
                 log::warn!("another process has fetched the same credentials for {} s", REFRESH_LIMIT.as_secs());
-                return vend().map_err(CacheError::Vend);
+                return vend();
             }
             Err(error) => {
                 log::warn!("the cache is not used: {error}");
-                return vend().map_err(CacheError::Vend);
+                return vend();
             }
         };
         // Whoever held the lock meanwhile has what is wanted, or knows why there is none.
         if let Some(kept) = self.reusable(name, now()) {
             return Ok(kept);
         }
-        if let Some(reason) = self.failure_since(name, asked) {
-            return Err(CacheError::Elsewhere(reason));
+        if let Some(failure) = self.failure_since(name, asked) {
+            return Err(failure);
         }
         let outcome = vend();
         let kept = match &outcome {
@@ -188,7 +163,7 @@ impl Cache {
             log::warn!("the cache is not written: {error}");
         }
         drop(lock);
-        outcome.map_err(CacheError::Vend)
+        outcome
     }
 
     /// All entries, by their names.
@@ -279,15 +254,19 @@ impl Cache {
         files::replace(&path, &octets, Access::PRIVATE)
     }
 
-    fn keep_failure(&self, name: &EntryName, now: Timestamp, error: &impl fmt::Display) -> Result<(), FileError> {
-        files::replace(&self.path(name, ".failed"), format!("{now}\n{error}").as_bytes(), Access::PRIVATE)
+    fn keep_failure(&self, name: &EntryName, now: Timestamp, error: &VendError) -> Result<(), FileError> {
+        let content = format!("{now}\n{}\n{error}", error.kind().label());
+        files::replace(&self.path(name, ".failed"), content.as_bytes(), Access::PRIVATE)
     }
 
     /// Why another process failed, where that was after this time.
-    fn failure_since(&self, name: &EntryName, since: Timestamp) -> Option<String> {
+    fn failure_since(&self, name: &EntryName, since: Timestamp) -> Option<VendError> {
         let octets = read_private(&self.path(name, ".failed")).ok()??;
-        let (time, reason) = std::str::from_utf8(&octets).ok()?.split_once('\n')?;
-        (time.parse::<Timestamp>().ok()? >= since).then(|| reason.to_owned())
+        let mut parts = std::str::from_utf8(&octets).ok()?.splitn(3, '\n');
+        let (time, kind, reason) = (parts.next()?, parts.next()?, parts.next()?);
+        let kind = VendErrorKind::from_label(kind)?;
+        let message = format!("another process that fetched the same credentials failed: {reason}");
+        (time.parse::<Timestamp>().ok()? >= since).then(|| VendError::new(kind, message))
     }
 }
 

@@ -39,7 +39,7 @@ impl Bench {
     }
 
     /// The number of the credentials that come at this second.
-    fn obtain(&self, second: i64) -> Result<u32, CacheError<&'static str>> {
+    fn obtain(&self, second: i64) -> Result<u32, VendError> {
         let vend = || {
             self.made.set(self.made.get() + 1);
             Ok(credentials(self.made.get()))
@@ -157,7 +157,7 @@ fn fifty_at_once_make_one_signature() {
         for _ in 0..50 {
             scope.spawn(|| {
                 barrier.wait();
-                let vend = || Ok::<_, &str>(credentials(made.fetch_add(1, Ordering::SeqCst)));
+                let vend = || Ok::<_, VendError>(credentials(made.fetch_add(1, Ordering::SeqCst)));
                 assert_eq!(cache.obtain(name, "", || at(0), vend).unwrap().access_key_id, "AKID0");
             });
         }
@@ -177,10 +177,11 @@ fn those_who_waited_for_a_failure_do_not_repeat_it() {
                 barrier.wait();
                 let vend = || {
                     made.fetch_add(1, Ordering::SeqCst);
-                    Err("wrong PIN")
+                    Err(VendError::new(VendErrorKind::Secret, "wrong PIN"))
                 };
                 let error = cache.obtain(name, "", || asked, vend).unwrap_err();
                 assert!(error.to_string().ends_with("wrong PIN"), "{error}");
+                assert_eq!(error.kind(), VendErrorKind::Secret);
             });
         }
     });
@@ -202,7 +203,7 @@ fn a_cache_that_cannot_be_written_gives_credentials_all_the_same() {
 fn clearing_removes_what_is_ours() {
     let bench = Bench::new();
     bench.obtain(0).unwrap();
-    let _ = bench.cache.obtain(&EntryName::of([]), "", || at(0), || Err("x"));
+    let _ = bench.cache.obtain(&EntryName::of([]), "", || at(0), || Err(VendError::new(VendErrorKind::Other, "x")));
     let foreign = bench.cache.directory.join("notes.json");
     fs::write(&foreign, "").unwrap();
     assert_eq!(bench.cache.clear().unwrap(), 1);
