@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use jiff::Timestamp;
 
@@ -20,12 +20,14 @@ use crate::x509::requirements;
 pub struct Session(Arc<Mutex<Held>>);
 
 struct Held {
-    /// `None` once they are closed.
-    devices: Option<Devices>,
+    devices: Shared,
     reference: IdentityReference,
     preflight: bool,
     current: Option<Current>,
 }
+
+/// The devices, `None` once they are closed. Sessions beside each other have the same.
+type Shared = Arc<Mutex<Option<Devices>>>;
 
 /// What was opened last, and the files as they were then.
 struct Current {
@@ -45,25 +47,36 @@ pub enum SessionError {
 impl Session {
     /// Opens nothing yet. With `preflight`, the certificate must meet the requirements of Roles Anywhere each time.
     pub fn new(devices: Devices, reference: IdentityReference, preflight: bool) -> Self {
-        Self(Arc::new(Mutex::new(Held { devices: Some(devices), reference, preflight, current: None })))
+        Self::on(Arc::new(Mutex::new(Some(devices))), reference, preflight)
+    }
+
+    /// Another identity on the same devices: each module is loaded and each token logged in to once, and a secret that was wrong
+    /// for one of them is not tried by the other.
+    pub fn beside(&self, reference: IdentityReference) -> Self {
+        let held = self.held();
+        Self::on(Arc::clone(&held.devices), reference, held.preflight)
+    }
+
+    fn on(devices: Shared, reference: IdentityReference, preflight: bool) -> Self {
+        Self(Arc::new(Mutex::new(Held { devices, reference, preflight, current: None })))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fresh credentials: one device signature. When their certificate ends is told beside them.
     pub fn create(&self, client: &Client) -> Result<(Created, Timestamp), SessionError> {
         // The lock is not held while the key signs and AWS answers: another role may begin.
-        let identity = self.0.lock().unwrap_or_else(PoisonError::into_inner).identity(Timestamp::now())?;
+        let identity = self.held().identity(Timestamp::now())?;
         Ok((client.create_session(&identity)?, identity.leaf.not_after()))
     }
 
     /// Ends the devices' sessions and finalises modules, unless somebody is still at work on them. Nothing can be created after
     /// this.
     pub fn close(&self) {
-        let held = match self.0.try_lock() {
-            Ok(held) => Some(held),
-            Err(TryLockError::Poisoned(held)) => Some(held.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        if let Some(devices) = held.and_then(|mut held| held.devices.take()) {
+        let devices = try_lock(&self.0).and_then(|held| try_lock(&held.devices)?.take());
+        if let Some(devices) = devices {
             devices.close();
         }
     }
@@ -103,8 +116,8 @@ impl Held {
     }
 
     fn open(&mut self, now: Timestamp) -> Result<Identity, IdentityError> {
-        let devices = self
-            .devices
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let devices = devices
             .as_mut()
             .ok_or_else(|| KeyError::new(KeyErrorKind::Unreachable, "the devices are closed: the program ends"))?;
         Identity::open(devices, &self.reference, self.preflight, now)
@@ -129,6 +142,15 @@ impl Held {
             }
             _ => false,
         }
+    }
+}
+
+/// What is locked, unless somebody is at work on it.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 

@@ -113,6 +113,20 @@ pub enum SecretSource {
     Prompt,
 }
 
+/// The same place to ask; a value that was given is the same only as itself.
+impl PartialEq for SecretSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Given(one), Self::Given(two)) => Arc::ptr_eq(one, two),
+            (Self::File(one), Self::File(two)) => one == two,
+            (Self::Descriptor(one), Self::Descriptor(two)) => one == two,
+            (Self::Variable(one), Self::Variable(two)) | (Self::Credential(one), Self::Credential(two)) => one == two,
+            (Self::Prompt, Self::Prompt) => true,
+            _ => false,
+        }
+    }
+}
+
 impl SecretSource {
     /// Whether it gives the secret one time only.
     fn is_read_once(&self) -> bool {
