@@ -4,6 +4,7 @@ pub mod cache;
 pub mod credentials_file;
 pub mod environment;
 mod files;
+mod pace;
 pub mod process;
 pub mod schedule;
 pub mod server;

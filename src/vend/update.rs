@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use jiff::Timestamp;
 
 use super::credentials_file::{self, Entry, ProfileName, Unwritable};
 use super::files::FileError;
+use super::pace;
 use super::schedule::{Jitter, Schedule};
 use super::source::{Vend, VendError};
 use crate::credentials::Life;
@@ -75,9 +75,7 @@ impl Clock for SystemClock {
     }
 
     fn jitter(&mut self) -> Jitter {
-        let mut octets = [0; 8];
-        // Without random numbers there is no TLS either; the longest pauses are then right.
-        Jitter::new(rand::fill(&mut octets).map_or(u64::MAX, |()| u64::from_ne_bytes(octets)))
+        pace::jitter()
     }
 }
 
