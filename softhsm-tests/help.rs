@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::support::command::keyanchor;
 
-const COMMANDS: [&str; 6] =
-    ["credential-process", "update", "sign-string", "read-certificate-data", "sandbox", "version"];
+const COMMANDS: [&str; 8] =
+    ["credential-process", "exec", "update", "cache", "sign-string", "read-certificate-data", "sandbox", "version"];
 
 /// Compares with the recorded text, or records it.
 #[track_caller]

@@ -11,6 +11,7 @@ mod configuration;
 mod credential_process;
 mod credentials_file;
 mod drop_in;
+mod exec;
 mod failures;
 mod fault_module_works;
 mod help;

@@ -20,6 +20,10 @@ pub enum FailureKind {
     Network = 6,
     /// A certificate or a chain.
     Certificate = 7,
+    /// `exec` cannot run the command: as in shells.
+    NotExecutable = 126,
+    /// `exec` does not find the command: as in shells.
+    NotFound = 127,
 }
 
 /// A failed command.

@@ -192,6 +192,23 @@ impl IdentitySettings<'_> {
         })
     }
 
+    /// The variables from which secrets are taken because a flag or the file says so.
+    pub fn secret_variables(&self) -> Vec<String> {
+        let flags = self.flags;
+        let sources = [
+            &flags.pin_source,
+            &flags.context_pin_source,
+            &flags.tpm_password_source,
+            &flags.tpm_parent_password_source,
+        ];
+        let by_flags = sources.into_iter().filter_map(|source| source.as_deref()?.strip_prefix("env:"));
+        let by_file = self.file.secrets.iter().filter_map(|(_, source)| match source {
+            SecretSource::Variable(name) => Some(name.as_str()),
+            _ => None,
+        });
+        by_flags.chain(by_file).map(str::to_owned).collect()
+    }
+
     fn module_of_file(&self) -> Option<PathBuf> {
         self.file.pkcs11_lib.clone().filter(|_| self.key_is_of_file())
     }

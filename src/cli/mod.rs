@@ -3,6 +3,7 @@
 mod cache;
 mod cached;
 mod credential_process;
+mod exec;
 mod failure;
 mod identity_args;
 mod identity_settings;
@@ -38,6 +39,7 @@ struct Cli {
 // One is made per process.
 enum Command {
     CredentialProcess(Box<credential_process::Args>),
+    Exec(Box<exec::Args>),
     Update(Box<update::Args>),
     Cache(cache::Args),
     SignString(Box<sign_string::Args>),
@@ -59,6 +61,7 @@ fn run(command: Command) -> u8 {
     match command {
         Command::CredentialProcess(args) => credential_process::run(&args),
         Command::Cache(args) => conclude(cache::run(&args)),
+        Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),

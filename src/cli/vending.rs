@@ -32,7 +32,8 @@ pub fn with_session(
     code
 }
 
-fn open<'a>(
+/// Reads what flags and file say, and opens nothing yet.
+pub fn open<'a>(
     identity: &'a IdentityArgs,
     args: &SessionArgs,
     lives_long: bool,
@@ -68,6 +69,11 @@ impl Role {
         &self.arn
     }
 
+    /// The region that signs.
+    pub fn region(&self) -> &str {
+        self.client.region()
+    }
+
     /// What is asked for, of whom.
     pub fn parameters(&self) -> [(&'static str, String); 3] {
         self.client.parameters()
@@ -94,7 +100,9 @@ impl From<Failure> for VendError {
             FailureKind::Refused => VendErrorKind::Refused,
             FailureKind::Network => VendErrorKind::Network,
             FailureKind::Certificate => VendErrorKind::Certificate,
-            FailureKind::Usage | FailureKind::Other => VendErrorKind::Other,
+            FailureKind::Usage | FailureKind::Other | FailureKind::NotExecutable | FailureKind::NotFound => {
+                VendErrorKind::Other
+            }
         };
         Self::new(kind, failure.to_string()).with_source(failure)
     }

@@ -9,6 +9,7 @@ use crate::identity::IdentityError;
 use crate::key::{Advice, KeyError, KeyErrorKind};
 use crate::rolesanywhere::{Cause, ClientError, ConnectionErrorKind, Meaning, RequestError, ServiceError};
 use crate::session::SessionError;
+use crate::vend::server::ServeError;
 use crate::x509::{CertificateError, CertificateErrorKind};
 
 impl From<KeyError> for Failure {
@@ -84,6 +85,18 @@ fn choose(flag: &str) -> String {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(FailureKind::Usage, error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ServeError::Usage(_) => Self::new(FailureKind::Usage, message),
+            ServeError::FirstRefresh { role, source } => Self::from(source).in_flag(&format!("role {role}")),
+            ServeError::Listen { .. } => Self::new(FailureKind::Network, message),
+            _ => Self::new(FailureKind::Other, message),
+        }
     }
 }
 

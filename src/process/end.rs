@@ -35,3 +35,17 @@ pub fn process(code: u8) -> ! {
     // SAFETY: _exit(2) takes any value, touches no memory of ours and does not return.
     unsafe { libc::_exit(i32::from(code)) }
 }
+
+/// Ends the process by this signal, so that whoever waits for it sees what ended its command. Without a core file: it would hold
+/// credentials.
+pub fn by_signal(signal: i32) -> ! {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    // SAFETY: neither call has a precondition; the signal's default action ends the process.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+    // The signal does not end a process, or is blocked: what a shell would say.
+    process(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+}

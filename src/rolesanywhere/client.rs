@@ -128,6 +128,11 @@ impl Client {
         [("request", body), ("region", self.region.as_str().to_owned()), ("endpoint", self.target.endpoint.url())]
     }
 
+    /// The region that a request is signed for.
+    pub fn region(&self) -> &str {
+        self.region.as_str()
+    }
+
     /// Asks for a session. Costs one device signature, and a second one only where a retry finds the first too old, or the
     /// service blames the time in it.
     ///

@@ -14,13 +14,18 @@ use crate::files::shell_word;
 /// profile is named.
 pub const IN_THE_WAY: [&str; 3] = ["AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 
+/// The names of what [`variables`] gives.
+pub const NAMES: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
+
 /// Names and values. The expiration is what the AWS CLI writes and botocore does not read.
 pub fn variables(credentials: &Credentials) -> [(&'static str, &str); 4] {
+    let [id, secret, token, expiration] = NAMES;
     [
-        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
-        ("AWS_SESSION_TOKEN", &credentials.session_token),
-        ("AWS_CREDENTIAL_EXPIRATION", &credentials.expiration),
+        (id, &credentials.access_key_id),
+        (secret, &credentials.secret_access_key),
+        (token, &credentials.session_token),
+        (expiration, &credentials.expiration),
     ]
 }
 

@@ -24,6 +24,8 @@ pub struct Options {
     pub status_listen: Option<SocketAddr>,
     /// IP time to live (IPv6: hop limit) of the answers; 1 keeps them on this machine and one bridge away from it.
     pub hop_limit: NonZeroU8,
+    /// Whether there is no IMDS, so that nobody gets anything without a consumer's token.
+    pub containers_only: bool,
     /// Name of the role that IMDS shows; the first role where it is absent.
     pub imds_role: Option<String>,
     /// Whether to serve even though the first refresh failed.
@@ -42,6 +44,7 @@ impl Default for Options {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))],
             status_listen: None,
             hop_limit: NonZeroU8::MIN.saturating_add(63),
+            containers_only: false,
             imds_role: None,
             keep_trying: false,
             token_lifetime: Duration::from_secs(12 * 3600),
@@ -105,16 +108,17 @@ pub struct Consumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
     /// IMDSv2 and container credentials.
-    Loopback,
-    /// Container credentials only: whoever can route to the address could otherwise take the IMDS role's.
-    LinkLocal,
+    Everything,
+    /// Container credentials only, for which a consumer's token is needed.
+    Containers,
 }
 
 impl Surface {
-    /// What may be served on the address, or why nothing may.
+    /// What may be served on the address, or why nothing may: on a link-local one, whoever can route to it could otherwise take
+    /// the IMDS role's credentials.
     pub fn of(address: IpAddr, has_consumers: bool) -> Result<Self, String> {
         if address.is_loopback() {
-            return Ok(Self::Loopback);
+            return Ok(Self::Everything);
         }
         if !LINK_LOCAL.iter().any(|allowed| IpAddr::V4(*allowed) == address) {
             return Err(format!(
@@ -127,7 +131,7 @@ impl Surface {
                 "wanted at least one consumer to listen on {address}: what is served there needs a consumer's token"
             ));
         }
-        Ok(Self::LinkLocal)
+        Ok(Self::Containers)
     }
 }
 
@@ -138,10 +142,10 @@ mod tests {
     #[test]
     fn loopback_is_served_and_link_local_only_to_consumers() {
         for loopback in ["127.0.0.1", "127.9.9.9", "::1"] {
-            assert_eq!(Surface::of(loopback.parse().unwrap(), false), Ok(Surface::Loopback), "{loopback}");
+            assert_eq!(Surface::of(loopback.parse().unwrap(), false), Ok(Surface::Everything), "{loopback}");
         }
         for link_local in ["169.254.170.2", "169.254.170.23"] {
-            assert_eq!(Surface::of(link_local.parse().unwrap(), true), Ok(Surface::LinkLocal), "{link_local}");
+            assert_eq!(Surface::of(link_local.parse().unwrap(), true), Ok(Surface::Containers), "{link_local}");
             let refusal = Surface::of(link_local.parse().unwrap(), false).unwrap_err();
             assert!(refusal.contains("consumer"), "{refusal}");
         }

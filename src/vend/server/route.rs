@@ -69,7 +69,7 @@ pub fn route(
     let path = path.strip_suffix('/').unwrap_or(path);
     let (endpoint, role) = match path {
         container::PATH if !snapshot.consumers.is_empty() => (Endpoint::Container, ""),
-        _ if surface == Surface::Loopback => imds::endpoint(path),
+        _ if surface == Surface::Everything => imds::endpoint(path),
         _ => (Endpoint::None, ""),
     };
     if !host::is_ours(request, local) {

@@ -35,7 +35,7 @@ pub fn surfaces(options: &Options, consumers: &[Consumer]) -> Result<Vec<(Socket
     }
     let surface = |address: &SocketAddr| {
         let surface = Surface::of(address.ip(), !consumers.is_empty()).map_err(ServeError::Usage)?;
-        Ok((*address, surface))
+        Ok((*address, if options.containers_only { Surface::Containers } else { surface }))
     };
     options.listen.iter().map(surface).collect()
 }

@@ -68,7 +68,7 @@ impl Asked {
 }
 
 fn ask_at(snapshot: &Snapshot, request: Builder, surface: Surface, now: Timestamp) -> Asked {
-    let local = if surface == Surface::Loopback { "127.0.0.1" } else { "169.254.170.2" };
+    let local = if surface == Surface::Everything { "127.0.0.1" } else { "169.254.170.2" };
     let mut parts = request.body(()).unwrap().into_parts().0;
     if !parts.headers.contains_key("host") {
         parts.headers.insert("host", local.parse().unwrap());
@@ -78,7 +78,7 @@ fn ask_at(snapshot: &Snapshot, request: Builder, surface: Surface, now: Timestam
 }
 
 fn ask(snapshot: &Snapshot, request: Builder) -> Asked {
-    ask_at(snapshot, request, Surface::Loopback, now())
+    ask_at(snapshot, request, Surface::Everything, now())
 }
 
 fn request(method: &str, path: &str) -> Builder {
@@ -220,7 +220,7 @@ fn a_session_token_ends() {
     let token = token(&snapshot);
     let at = |seconds| {
         let request = request("GET", DOCUMENT).header(TOKEN, &token);
-        ask_at(&snapshot, request, Surface::Loopback, after(seconds))
+        ask_at(&snapshot, request, Surface::Everything, after(seconds))
     };
     assert_eq!(at(299).header(LIFE), Some("1"));
     assert_eq!((at(300).status(), at(300).header(LIFE)), (401, None));
@@ -281,8 +281,8 @@ fn expired_credentials_are_a_503_with_the_reason() {
         let long = ask(&snapshot, request("PUT", "/latest/api/token")).body();
         super::routes::request("GET", DOCUMENT).header(TOKEN, long)
     };
-    assert_eq!(ask_at(&snapshot, request(), Surface::Loopback, after(3599)).status(), 200);
-    let asked = ask_at(&snapshot, request(), Surface::Loopback, after(3600));
+    assert_eq!(ask_at(&snapshot, request(), Surface::Everything, after(3599)).status(), 200);
+    let asked = ask_at(&snapshot, request(), Surface::Everything, after(3600));
     assert_eq!((asked.status(), asked.header("content-type")), (503, Some("application/json")));
     let body: serde_json::Value = serde_json::from_str(&asked.body()).unwrap();
     assert_eq!(body["Code"], "CredentialsUnavailable");
@@ -327,7 +327,7 @@ fn without_a_consumers_token_there_are_no_container_credentials() {
 #[test]
 fn a_link_local_address_has_container_credentials_and_no_imds() {
     let snapshot = snapshot();
-    let ask = |request| ask_at(&snapshot, request, Surface::LinkLocal, now());
+    let ask = |request| ask_at(&snapshot, request, Surface::Containers, now());
     let token = consumer_token(&snapshot, 0);
     assert_eq!(ask(request("GET", CONTAINER_PATH).header("Authorization", token.expose())).status(), 200);
     assert_eq!(ask(request("PUT", "/latest/api/token")).status(), 404);
