@@ -258,10 +258,9 @@ fn a_refresh_that_fails_keeps_what_is_there() {
     let before = read(&scene.file());
     scene.sandbox.end_by(Signal::TERM);
     updater.signal(Signal::HUP);
-    // Nothing tells from outside when the last of its tries has failed.
-    thread::sleep(std::time::Duration::from_secs(3));
+    until("the failure", || updater.has_said("not refreshed (1 in a row), the file is as it was; next try at "));
     updater.signal(Signal::TERM);
-    updater.wait().ends_with(0).stderr_contains("not refreshed (1 in a row), the file is as it was; next try at ");
+    updater.wait().ends_with(0);
     assert_eq!(read(&scene.file()), before);
 }
 
@@ -322,6 +321,7 @@ fn two_profiles_go_on_where_one_role_is_refused() {
     let trying = scene.update(&["--keep-trying"]).args(profiles).spawn();
     let before = key_id(&scene.file(), "b");
     until("the other profile", || key_id(&scene.file(), "b") != before);
+    until("the failure", || trying.has_said("warning: profile a: "));
     trying.signal(Signal::TERM);
-    trying.wait().ends_with(0).stderr_contains("warning: profile a: ");
+    trying.wait().ends_with(0);
 }

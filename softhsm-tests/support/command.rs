@@ -8,6 +8,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -171,15 +172,23 @@ pub struct Running {
     child: Child,
     stdout: Option<Receiver<Vec<u8>>>,
     stderr: Option<Receiver<Vec<u8>>>,
+    /// What it has said on stderr while it runs.
+    said: Arc<Mutex<Vec<u8>>>,
     _home: Folder,
 }
 
 impl Running {
+    /// Whether it has said this on stderr.
+    pub fn has_said(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).contains(text)
+    }
+
     pub(super) fn new(line: String, limit: Duration, mut child: Child, home: Folder) -> Self {
         let started = Instant::now();
-        let stdout = child.stdout.take().map(collect);
-        let stderr = child.stderr.take().map(collect);
-        Self { line, deadline: started + limit, started, child, stdout, stderr, _home: home }
+        let stdout = child.stdout.take().map(|pipe| collect(pipe, Arc::default()));
+        let said = Arc::new(Mutex::default());
+        let stderr = child.stderr.take().map(|pipe| collect(pipe, Arc::clone(&said)));
+        Self { line, deadline: started + limit, started, child, stdout, stderr, said, _home: home }
     }
 
     pub fn id(&self) -> u32 {
@@ -235,12 +244,15 @@ impl Drop for Running {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+/// Collects to the end, and shows meanwhile what has come.
+fn collect(mut pipe: impl Read + Send + 'static, so_far: Arc<Mutex<Vec<u8>>>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        let mut octets = Vec::new();
-        let _ = pipe.read_to_end(&mut octets);
-        let _ = sender.send(octets);
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = pipe.read(&mut piece) {
+            so_far.lock().unwrap().extend(&piece[..length]);
+        }
+        let _ = sender.send(std::mem::take(&mut *so_far.lock().unwrap()));
     });
     receiver
 }

@@ -8,12 +8,12 @@ use super::values::{SWITCH, switch};
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Key and certificate")]
 pub struct IdentityArgs {
-    /// Take what no flag gives from [identity.NAME] in the configuration file [default: KEYANCHOR_IDENTITY]
-    #[arg(long, value_name = "NAME")]
-    pub(super) identity: Option<String>,
-    /// Configuration file [default: KEYANCHOR_CONFIG, else keyanchor/config.toml in XDG_CONFIG_HOME or ~/.config]
-    #[arg(long, value_name = "FILE")]
+    /// Configuration file [default: KEYANCHOR_CONFIG, else ~/.config/keyanchor/config.toml]
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub(super) config: Option<String>,
+    /// Take what no flag gives from [identity.NAME] of that file [default: KEYANCHOR_IDENTITY]
+    #[arg(long, value_name = "NAME", help_heading = "Configuration")]
+    pub(super) identity: Option<String>,
     /// Key and certificate on a PKCS#11 token, by one URI
     #[arg(long, value_name = "URI")]
     pub(super) pkcs11: Option<String>,
