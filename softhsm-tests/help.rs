@@ -6,8 +6,18 @@ use std::path::PathBuf;
 
 use crate::support::command::keyanchor;
 
-const COMMANDS: [&str; 8] =
-    ["credential-process", "exec", "update", "cache", "sign-string", "read-certificate-data", "sandbox", "version"];
+const COMMANDS: [&str; 10] = [
+    "credential-process",
+    "serve",
+    "env",
+    "exec",
+    "update",
+    "cache",
+    "sign-string",
+    "read-certificate-data",
+    "sandbox",
+    "version",
+];
 
 /// Compares with the recorded text, or records it.
 #[track_caller]

@@ -23,6 +23,7 @@ mod pkcs11_backend;
 mod preflight;
 mod prompts;
 mod sandbox;
+mod serve;
 mod service;
 mod sigv4x509;
 mod support_works;

@@ -2,6 +2,7 @@
 //! Knows nothing of tokens: they give their part of the environment.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -37,6 +38,7 @@ pub struct Run {
     input: Vec<u8>,
     limit: Duration,
     user: Option<u32>,
+    stderr: Option<PathBuf>,
     home: Folder,
 }
 
@@ -50,6 +52,7 @@ impl Run {
             input: Vec::new(),
             limit: LIMIT,
             user: None,
+            stderr: None,
             home: Folder::new(),
         }
     }
@@ -78,6 +81,12 @@ impl Run {
     /// What the command reads from stdin; nothing otherwise.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
+        self
+    }
+
+    /// Writes stderr to a file, which can be read while the command runs; the outcome has none.
+    pub fn stderr_to(mut self, file: &Path) -> Self {
+        self.stderr = Some(file.to_owned());
         self
     }
 
@@ -126,7 +135,8 @@ impl Run {
     #[track_caller]
     pub fn spawn(mut self) -> Running {
         let mut command = self.command(&self.program, &self.arguments);
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(self.stderr.as_deref().map_or_else(Stdio::piped, |file| File::create(file).unwrap().into()));
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", self.line()));
         let (mut stdin, input) = (child.stdin.take().unwrap(), std::mem::take(&mut self.input));
         // A thread, since a child that writes before it reads would block both. One that reads nothing is no fault.

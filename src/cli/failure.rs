@@ -59,6 +59,11 @@ impl Failure {
         self.kind
     }
 
+    /// The command that mends it, where there is one.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Prints the failure to stderr and gives its exit code.
     pub fn report(&self) -> u8 {
         let mut text = format!("error: {}\n", self.message);

@@ -1,5 +1,6 @@
 //! What the flags and the configuration file say together of a key, its certificate and their secrets. Flags win.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::identity_args::IdentityArgs;
 use super::terminal::Terminal;
 use super::values::{parse, seconds, set};
 use super::{Failure, FailureKind};
-use crate::config::{self, Config, IdentityConfig, Location};
+use crate::config::{self, Config, ConsumerConfig, IdentityConfig, Location};
 use crate::identity::IdentityReference;
 use crate::key::{
     CertificateReference, DeviceOptions, Devices, KeyReference, Pkcs11Options, Secret, SecretKind, SecretSource,
@@ -20,6 +21,14 @@ use crate::process::end;
 
 /// How long a device may work where no flag says otherwise.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What several roles are got with.
+pub struct Identities<'a> {
+    /// By their names in the configuration file; at least one.
+    pub settings: Vec<(Option<String>, IdentitySettings<'a>)>,
+    /// Of the same file.
+    pub consumers: BTreeMap<String, ConsumerConfig>,
+}
 
 /// Flags, and `[identity.NAME]` for what they leave open.
 pub struct IdentitySettings<'a> {
@@ -43,13 +52,35 @@ impl IdentityArgs {
         Ok(IdentitySettings { flags: self, file })
     }
 
+    /// For a command that may have several identities: the one that flags or environment choose or that flags name, else every
+    /// one of the configuration file, by name; and that file's consumers. The file takes part where it is named or needed.
+    pub fn all_settings(&self) -> Result<Identities<'_>, Failure> {
+        let (chosen, by_flags) = (self.chosen(), self.names_key_or_certificate());
+        let location = config::locate(set(self.config.as_deref()).map(Path::new), |name| env::var_os(name));
+        let from_flags = || vec![(None, IdentitySettings { flags: self, file: IdentityConfig::default() })];
+        if chosen.is_none() && (location.is_none() || by_flags && !location.is_some_and(|location| location.named)) {
+            return Ok(Identities { settings: from_flags(), consumers: BTreeMap::new() });
+        }
+        let (config, location) = self.configuration()?;
+        let of_file = |(name, file): (&String, &IdentityConfig)| {
+            (Some(name.clone()), IdentitySettings { flags: self, file: file.clone() })
+        };
+        let settings = match &chosen {
+            Some(name) => vec![of_file((name, config.identity(name, &location)?))],
+            None if by_flags || config.identities.is_empty() => from_flags(),
+            None => config.identities.iter().map(of_file).collect(),
+        };
+        Ok(Identities { settings, consumers: config.consumers })
+    }
+
     /// The configuration file and where it is.
     pub fn configuration(&self) -> Result<(Config, Location), Failure> {
-        let location = config::locate(set(self.config.as_deref()).map(Path::new), |name| env::var_os(name));
-        let location = location.ok_or_else(|| {
-            usage("wanted a configuration file, found no --config, KEYANCHOR_CONFIG, XDG_CONFIG_HOME or HOME")
-        })?;
-        Ok((Config::load(&location)?, location))
+        configuration(self.config.as_deref())
+    }
+
+    fn names_key_or_certificate(&self) -> bool {
+        let flags = [&self.private_key, &self.tpm, &self.pkcs11, &self.certificate];
+        flags.into_iter().any(|flag| set(flag.as_deref()).is_some())
     }
 
     /// `--identity`, else KEYANCHOR_IDENTITY.
@@ -158,6 +189,11 @@ impl IdentitySettings<'_> {
             ("TCTI", variable("TCTI")),
         ];
         Ok(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
+    /// Whether the devices of both are opened alike: by the same module, with the same secrets.
+    pub fn opens_devices_like(&self, other: &Self) -> bool {
+        self.file.pkcs11_lib == other.file.pkcs11_lib && self.file.secrets == other.file.secrets
     }
 
     /// The certificate, for a command that reads nothing else.
@@ -269,6 +305,15 @@ impl IdentitySettings<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The configuration file, which `--config` may name, and where it is.
+pub fn configuration(flag: Option<&str>) -> Result<(Config, Location), Failure> {
+    let location = config::locate(set(flag).map(Path::new), |name| env::var_os(name));
+    let location = location.ok_or_else(|| {
+        usage("wanted a configuration file, found no --config, KEYANCHOR_CONFIG, XDG_CONFIG_HOME or HOME")
+    })?;
+    Ok((Config::load(&location)?, location))
 }
 
 /// Runs a command on devices, prints its failure and gives its exit code. The devices are closed after the output: a module

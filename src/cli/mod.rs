@@ -3,6 +3,7 @@
 mod cache;
 mod cached;
 mod credential_process;
+mod env;
 mod exec;
 mod failure;
 mod identity_args;
@@ -11,6 +12,8 @@ mod log;
 mod output;
 mod read_certificate_data;
 mod sandbox;
+mod serve;
+mod served;
 mod session_args;
 mod sign_string;
 mod signals;
@@ -39,6 +42,8 @@ struct Cli {
 // One is made per process.
 enum Command {
     CredentialProcess(Box<credential_process::Args>),
+    Serve(Box<serve::Args>),
+    Env(env::Args),
     Exec(Box<exec::Args>),
     Update(Box<update::Args>),
     Cache(cache::Args),
@@ -61,6 +66,8 @@ fn run(command: Command) -> u8 {
     match command {
         Command::CredentialProcess(args) => credential_process::run(&args),
         Command::Cache(args) => conclude(cache::run(&args)),
+        Command::Serve(args) => serve::run(&args),
+        Command::Env(args) => conclude(env::run(&args)),
         Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
         Command::SignString(args) => sign_string::run(&args),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ArgAction::Set;
 
-use super::Failure;
 use super::values::{SWITCH, seconds, set, switch, whole};
+use super::{Failure, FailureKind};
 use crate::config::IdentityConfig;
 use crate::rolesanywhere::{ClientOptions, CreateSession, Environment};
 
@@ -18,10 +18,10 @@ const SESSION_DURATION: u32 = 3600;
 pub struct SessionArgs {
     /// Role to assume
     #[arg(long, value_name = "ARN")]
-    role_arn: Option<String>,
+    role_arn: Vec<String>,
     /// Roles Anywhere profile
     #[arg(long, value_name = "ARN")]
-    profile_arn: Option<String>,
+    profile_arn: Vec<String>,
     /// Roles Anywhere trust anchor
     #[arg(long, value_name = "ARN")]
     trust_anchor_arn: Option<String>,
@@ -61,13 +61,15 @@ pub struct SessionArgs {
 }
 
 impl SessionArgs {
-    /// What is asked for, for this role or else the one that the flags name; `file` gives what they leave open. Checked before
+    /// What is asked for, for these or else the last ones that the flags name; `file` gives what they leave open. Checked before
     /// any device is touched.
-    pub fn create_session(&self, file: &IdentityConfig, role: Option<&str>) -> Result<CreateSession, Failure> {
+    pub fn create_session(&self, file: &IdentityConfig, wanted: RoleArns<'_>) -> Result<CreateSession, Failure> {
+        let role = wanted.role.or(last(&self.role_arn)).or(file.role_arn.as_deref());
+        let profile = wanted.profile.or(last(&self.profile_arn)).or(file.profile_arn.as_deref());
         let session = CreateSession::new(
             either(&self.trust_anchor_arn, &file.trust_anchor_arn),
-            either(&self.profile_arn, &file.profile_arn),
-            role.unwrap_or(either(&self.role_arn, &file.role_arn)),
+            profile.unwrap_or_default(),
+            role.unwrap_or_default(),
         )?;
         let duration = whole("--session-duration", self.session_duration.as_deref())?.or(file.session_duration);
         let session = session.with_duration(duration.unwrap_or(SESSION_DURATION))?;
@@ -75,6 +77,36 @@ impl SessionArgs {
             "" => Ok(session),
             name => Ok(session.with_role_session_name(name)?),
         }
+    }
+
+    /// Every role that the flags name with its profile, in their order: the first with the first, or one profile for all. At
+    /// least one, which is empty where no flag names any.
+    pub fn roles(&self) -> Result<Vec<RoleArns<'_>>, Failure> {
+        let (roles, profiles) = (named(&self.role_arn), named(&self.profile_arn));
+        match (&roles[..], &profiles[..]) {
+            ([], [] | [_]) => Ok(vec![RoleArns { role: None, profile: profiles.first().copied() }]),
+            (_, [] | [_]) => {
+                let profile = profiles.first().copied();
+                Ok(roles.into_iter().map(|role| RoleArns { role: Some(role), profile }).collect())
+            }
+            _ if roles.len() == profiles.len() => {
+                let pair = |(role, profile)| RoleArns { role: Some(role), profile: Some(profile) };
+                Ok(roles.into_iter().zip(profiles).map(pair).collect())
+            }
+            _ => Err(Failure::new(
+                FailureKind::Usage,
+                format!(
+                    "wanted a --profile-arn for each --role-arn or one for all, found {} for {}",
+                    profiles.len(),
+                    roles.len()
+                ),
+            )),
+        }
+    }
+
+    /// Whether the flags name a role or a profile.
+    pub fn names_role(&self) -> bool {
+        !named(&self.role_arn).is_empty() || !named(&self.profile_arn).is_empty()
     }
 
     /// How the service is reached. Reads the environment.
@@ -97,6 +129,25 @@ impl SessionArgs {
     pub fn no_preflight(&self) -> bool {
         self.no_preflight
     }
+}
+
+/// A role and its profile, where they are not those of the flags or the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoleArns<'a> {
+    /// The role.
+    pub role: Option<&'a str>,
+    /// Its Roles Anywhere profile.
+    pub profile: Option<&'a str>,
+}
+
+/// The flag's values that say something.
+fn named(values: &[String]) -> Vec<&str> {
+    values.iter().filter_map(|value| set(Some(value))).collect()
+}
+
+/// Where a command takes one value, the last counts, as for every flag.
+fn last(values: &[String]) -> Option<&str> {
+    set(values.last().map(String::as_str))
 }
 
 /// The flag's value, else the file's, else nothing.

@@ -1,5 +1,6 @@
 //! How flag values are read: as the peer's flag library does, so that existing command lines go on working.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -64,6 +65,16 @@ pub fn seconds(flag: &str, value: Option<&str>) -> Result<Option<Duration>, Fail
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .map(Some)
         .ok_or_else(|| Failure::new(FailureKind::Usage, format!("{flag}: wanted seconds above 0, found '{text}'")))
+}
+
+/// A whole number in a range.
+pub fn parse_number(flag: &str, value: Option<&str>, range: RangeInclusive<u32>) -> Result<Option<u32>, Failure> {
+    let Some(text) = set(value) else { return Ok(None) };
+    text.parse().ok().filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
+        let message =
+            format!("{flag}: wanted a whole number from {} to {}, found '{text}'", range.start(), range.end());
+        Failure::new(FailureKind::Usage, message)
+    })
 }
 
 /// A whole number.

@@ -4,7 +4,7 @@
 use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::identity_settings::IdentitySettings;
-use super::session_args::SessionArgs;
+use super::session_args::{RoleArns, SessionArgs};
 use super::{Failure, FailureKind};
 use crate::key::Devices;
 use crate::process::end;
@@ -59,7 +59,17 @@ impl Role {
         args: &SessionArgs,
         role_arn: Option<&str>,
     ) -> Result<Self, Failure> {
-        let request = args.create_session(settings.file(), role_arn)?;
+        Self::of(session, settings, args, RoleArns { role: role_arn, profile: None })
+    }
+
+    /// The same for a role that has a profile of its own.
+    pub fn of(
+        session: &Session,
+        settings: &IdentitySettings<'_>,
+        args: &SessionArgs,
+        arns: RoleArns<'_>,
+    ) -> Result<Self, Failure> {
+        let request = args.create_session(settings.file(), arns)?;
         let client = Client::new(&request, &args.client_options(settings.file())?)?;
         Ok(Self { arn: request.role_arn().to_owned(), client, session: session.clone() })
     }

@@ -1,0 +1,211 @@
+//! `keyanchor serve`: credentials for the SDKs of this machine, from IMDSv2 and container credentials endpoints.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU8;
+use std::thread;
+use std::time::Duration;
+
+use clap::ArgAction::Set;
+
+use super::failure::conclude;
+use super::identity_args::IdentityArgs;
+use super::log::{LogArgs, LogFormat};
+use super::served::Served;
+use super::session_args::SessionArgs;
+use super::values::{SWITCH, parse_number, set, switch};
+use super::{Failure, FailureKind};
+use crate::process::{end, signals};
+use crate::vend::server::{self, DEFAULT_PORT, Hooks, Options, ServeError};
+
+const LONG_ABOUT: &str = "\
+Serve credentials to the SDKs of this machine
+
+Answers as the metadata service of EC2 (IMDSv2) and as a container credentials endpoint do, from memory; credentials are renewed
+in the background. The roles are those of --role-arn, repeated with its --profile-arn or with one for all, or those of every
+identity in the configuration file. Its consumers get a token each, which decides the role; keyanchor env prints their variables.";
+
+/// How long devices may take to come to their end after the server has. With the server's own limit, a service manager sees the
+/// process ended within two seconds.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// Serve credentials to the SDKs of this machine
+#[derive(clap::Args, Debug)]
+#[command(long_about = LONG_ABOUT)]
+pub struct Args {
+    /// Port of 127.0.0.1 to listen on; 0 takes a free one [default: 9911, unless --listen is given]
+    #[arg(long, value_name = "PORT", help_heading = "Server")]
+    port: Option<String>,
+    /// Address and port to listen on: loopback, 169.254.170.2 or 169.254.170.23; repeatable
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Server")]
+    listen: Vec<String>,
+    /// IP time to live of answers, 1 to 255 [default: 64]
+    #[arg(long, value_name = "HOPS", help_heading = "Server")]
+    hop_limit: Option<String>,
+    /// Name or ARN of the role that IMDS shows [default: the first]
+    #[arg(long, value_name = "ROLE", help_heading = "Server")]
+    imds_role: Option<String>,
+    /// Serve although the first refresh fails, and try again
+    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, help_heading = "Server")]
+    keep_trying: bool,
+    /// Where to answer /healthz, /readyz and /metrics, which hold no credentials; any address
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Server")]
+    status_listen: Option<String>,
+    /// How lines on stderr are written: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    log_format: Option<String>,
+    #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// One device signature for each role and refresh; one login for each token.
+pub fn run(args: &Args) -> u8 {
+    let format = match LogFormat::parse("--log-format", args.log_format.as_deref()) {
+        Ok(format) => format,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    args.log.start_in(format);
+    let told = |outcome| tell(format, outcome);
+    let (options, served) = match args.options().and_then(|options| Ok((options, args.served()?))) {
+        Ok(ready) => ready,
+        Err(failure) => return told(Err(failure)),
+    };
+    let Served { roles, consumers, sessions } = served;
+    let code = told(server::run(options, roles, consumers, &mut Lines { format }).map_err(failure));
+    end::despite_crashes(code);
+    // Whoever holds a device longer than this is left behind.
+    thread::spawn(move || {
+        thread::sleep(FAREWELL);
+        end::process(code)
+    });
+    signals::finish(FAREWELL);
+    sessions.iter().for_each(crate::session::Session::close);
+    code
+}
+
+impl Args {
+    fn served(&self) -> Result<Served, Failure> {
+        Served::new(&self.identity, &self.session)
+    }
+
+    fn options(&self) -> Result<Options, Failure> {
+        let hop_limit = parse_number("--hop-limit", self.hop_limit.as_deref(), 1..=255)?;
+        let defaults = Options::default();
+        Ok(Options {
+            listen: self.addresses()?,
+            status_listen: set(self.status_listen.as_deref())
+                .map(|text| address("--status-listen", text))
+                .transpose()?,
+            hop_limit: hop_limit
+                .and_then(|hops| NonZeroU8::new(u8::try_from(hops).ok()?))
+                .unwrap_or(defaults.hop_limit),
+            imds_role: set(self.imds_role.as_deref()).map(str::to_owned),
+            keep_trying: self.keep_trying,
+            ..defaults
+        })
+    }
+
+    fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let named = self.listen.iter().filter_map(|text| set(Some(text)));
+        let mut addresses = named.map(|text| address("--listen", text)).collect::<Result<Vec<_>, Failure>>()?;
+        if let Some(port) = port(self.port.as_deref(), addresses.is_empty())? {
+            addresses.insert(0, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+        Ok(addresses)
+    }
+}
+
+/// The port of `--port`; the default where nothing else is listened on.
+pub fn port(flag: Option<&str>, alone: bool) -> Result<Option<u16>, Failure> {
+    let port = parse_number("--port", flag, 0..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
+    Ok(port.or(alone.then_some(DEFAULT_PORT)))
+}
+
+/// An address with a port; names are not looked up, since what they stand for may change.
+pub fn address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| {
+        let message = format!("{flag}: wanted ADDRESS:PORT such as 127.0.0.1:9911 or [::1]:9911, found '{text}'");
+        Failure::new(FailureKind::Usage, message)
+    })
+}
+
+/// What the person and the service manager's journal hear.
+struct Lines {
+    format: LogFormat,
+}
+
+impl Hooks for Lines {
+    fn listening(&mut self, addresses: &[SocketAddr], status: Option<SocketAddr>) {
+        // IMDS is on loopback alone, so that the variable can name no other.
+        let loopback = addresses.iter().find(|address| address.ip().is_loopback());
+        if let Some(address) = loopback {
+            self.say(&format!("Local server started on port: {}", address.port()));
+            self.say("Make it available to the sdk by running:");
+            self.say(&format!("export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://{address}"));
+        }
+        for address in addresses.iter().filter(|address| loopback != Some(address)) {
+            self.say(&format!("Serving on {address} too"));
+        }
+        if let Some(status) = status {
+            self.say(&format!("Status on http://{status}/readyz and http://{status}/metrics"));
+        }
+    }
+
+    fn reload(&mut self) {
+        log::info!("SIGHUP: certificates and keys are read again, every role is refreshed");
+    }
+}
+
+impl Lines {
+    fn say(&self, line: &str) {
+        // A closed stderr is nobody's loss.
+        let _ = io::stderr().write_all(self.format.line("info", line).as_bytes());
+    }
+}
+
+/// The exit code; the failure goes where the log goes, in its form.
+fn tell(format: LogFormat, outcome: Result<(), Failure>) -> u8 {
+    let Err(failure) = outcome else { return 0 };
+    if format == LogFormat::Text {
+        return failure.report();
+    }
+    let hint = failure.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+    let _ = io::stderr().write_all(format.line("error", &format!("{failure}{hint}")).as_bytes());
+    failure.kind() as u8
+}
+
+fn failure(error: ServeError) -> Failure {
+    let message = error.to_string();
+    match error {
+        ServeError::FirstRefresh { role, source } => Failure::from(source).in_flag(&format!("role {role}")),
+        ServeError::Usage(_) => Failure::new(FailureKind::Usage, message),
+        ServeError::Listen { address, source } => {
+            let failure = Failure::new(FailureKind::Network, message);
+            match listen_hint(address, source.kind()) {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        }
+        _ => Failure::new(FailureKind::Other, message),
+    }
+}
+
+fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
+    let port = address.port();
+    match (kind, address.ip()) {
+        (io::ErrorKind::AddrInUse, _) => {
+            Some(format!("see who listens there: ss -ltnp 'sport = :{port}'; or take another with --port"))
+        }
+        (io::ErrorKind::AddrNotAvailable, IpAddr::V4(ip)) if ip.is_link_local() => {
+            Some(format!("sudo ip address add {ip}/32 dev lo"))
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            Some("take a port above 1023, or give the service the capability CAP_NET_BIND_SERVICE".to_owned())
+        }
+        _ => None,
+    }
+}
