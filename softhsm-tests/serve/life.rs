@@ -1,0 +1,120 @@
+//! How a server goes on while things fail or change, and how it ends.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::{Scene, ask};
+use crate::support::command::Outcome;
+use crate::support::key::Key;
+use crate::support::{text, until};
+
+#[test]
+fn the_last_good_credentials_go_on_while_aws_fails() {
+    let mut scene = Scene::new();
+    let server = scene.serve(&["--timeout", "1"]);
+    let before = server.key_id("ExampleRole");
+    scene.sandbox.end_by(Signal::TERM);
+    server.reload();
+    until("the failure", || server.said().contains("the refresh failed, the old credentials go on"));
+    assert_eq!(server.key_id("ExampleRole"), before);
+    server.end();
+}
+
+#[test]
+fn with_keep_trying_it_serves_reasons_until_there_are_credentials() {
+    let scene = Scene::with(&["--fault", "403:2"]);
+    let status = ["--keep-trying", "--status-listen", "127.0.0.1:0"];
+    let server = scene.serve(&status);
+    let said = server.said();
+    let probes: SocketAddr =
+        said.split("Status on http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let (mut refused, mut answer) = (false, (0, String::new()));
+    until("credentials", || {
+        answer = server.document("ExampleRole");
+        refused |= answer.0 == 503 && answer.1.contains("AccessDenied");
+        answer.0 == 200
+    });
+    assert!(refused, "no 503 with the reason");
+    assert_eq!(ask(probes, "GET", "/readyz", &[]).0, 200);
+    let (_, metrics) = ask(probes, "GET", "/metrics", &[]);
+    assert!(metrics.contains("kind=\"refused\"") && metrics.ends_with("# EOF\n"), "{metrics}");
+    server.end();
+}
+
+#[test]
+fn many_clients_at_the_moment_of_a_refresh_cost_one_session() {
+    let scene = Scene::with(&["--delay", "2000"]);
+    let server = scene.serve(&[]);
+    assert_eq!(scene.sessions(), 1);
+    let before = server.key_id("ExampleRole");
+    server.reload();
+    thread::scope(|scope| {
+        let (client, before) = (server.client, &before);
+        let client =
+            move || assert_eq!(client.key_id("ExampleRole"), *before, "the old ones, until there are new ones");
+        let clients: Vec<_> = (0..50).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    until("newer credentials", || server.key_id("ExampleRole") != before);
+    assert_eq!(scene.sessions(), 2);
+    server.end();
+}
+
+#[test]
+fn it_ends_in_time_while_aws_hangs() {
+    let scene = Scene::with(&["--fault", "hang"]);
+    for signal in [Signal::TERM, Signal::INT] {
+        let before = scene.sandbox.log().len();
+        let running = scene.command().spawn();
+        until("the request", || scene.sandbox.log().len() > before);
+        let started = Instant::now();
+        running.signal(signal);
+        running.wait().ends_with(0);
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_renewed_certificate_is_used_after_a_reload_and_half_of_a_pair_is_not() {
+    let scene = Scene::new();
+    let (certificate, key) = (scene.folder.join("leaf.pem"), scene.folder.join("key.pem"));
+    fs::copy(scene.leaf.pem_path(), &certificate).unwrap();
+    fs::copy(scene.key.path(), &key).unwrap();
+    let server = scene.serve(&["--certificate", text(&certificate), "--private-key", text(&key)]);
+    let (new_leaf, new_key) = scene.ca.leaf_with_key("renewed", Key::Ec384);
+    for (from, to, name) in
+        [(new_leaf.pem_path(), &certificate, "CN=host"), (new_key.path().to_owned(), &key, "CN=renewed")]
+    {
+        fs::copy(from, to).unwrap();
+        let before = scene.sessions();
+        server.reload();
+        until("a refresh", || scene.sessions() > before);
+        let request = scene.sandbox.requests("/sessions").pop().unwrap();
+        assert!(request.contains(&format!("leaf=\"{name}\"")), "{request}");
+    }
+    assert!(server.end().contains("the certificate and key from before go on: "));
+}
+
+#[test]
+fn lines_are_json_for_programs_that_collect_them() {
+    let scene = Scene::with(&["--fault", "403:1"]);
+    let lines = |outcome: &Outcome| {
+        let objects = outcome.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        objects.collect::<Vec<_>>()
+    };
+    let refused = scene.command().args(["--log-format", "json", "--verbose"]).run();
+    refused.ends_with(5);
+    let last = lines(&refused).pop().unwrap();
+    assert_eq!(last["level"], "error");
+    assert!(last["message"].as_str().unwrap().starts_with("role ExampleRole: "), "{last}");
+    let server = scene.serve(&["--log-format", "json", "--verbose"]);
+    let said = server.end();
+    for line in said.lines() {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(object["time"].is_string() && object["message"].is_string(), "{line}");
+    }
+}
