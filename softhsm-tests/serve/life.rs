@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Scene, ask};
+use super::{Scene, Server, ask};
 use crate::support::command::Outcome;
+use crate::support::fault::Fault;
 use crate::support::key::Key;
+use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
 use crate::support::{text, until};
 
 #[test]
@@ -117,4 +119,56 @@ fn lines_are_json_for_programs_that_collect_them() {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(object["time"].is_string() && object["message"].is_string(), "{line}");
     }
+}
+
+#[test]
+fn what_has_expired_is_not_answered_and_why_is_said() {
+    let scene = Scene::with(&["--lifetime", "2"]);
+    let server = scene.serve(&[]);
+    let before = server.key_id("ExampleRole");
+    let mut answer = (0, String::new());
+    until("the end of the credentials", || {
+        answer = server.document("ExampleRole");
+        answer.0 != 200
+    });
+    assert_eq!(answer.0, 503);
+    assert!(answer.1.contains("expired") && !answer.1.contains("AccessKeyId"), "{}", answer.1);
+    server.reload();
+    until("newer credentials", || server.document("ExampleRole").0 == 200);
+    assert_ne!(server.key_id("ExampleRole"), before);
+    server.end();
+}
+
+#[test]
+fn a_token_that_went_away_is_found_again_while_the_last_credentials_go_on() {
+    let scene = Scene::new();
+    let token = SoftHsm::new().token("t");
+    token.identity(Key::Ec256, "01", "host", &scene.ca);
+    let fault = Fault::of(token.hsm()).away_after("C_Sign", 1, Some(2));
+    let module = Fault::module();
+    let flags = ["--port", "0", "--pkcs11", "pkcs11:token=t;object=host", "--pkcs11-lib", text(&module)];
+    let run = scene.sandbox.command("serve", flags).envs(fault.env()).env("KEYANCHOR_PIN", TEST_USER_PIN);
+    let server = Server::start(run);
+    let before = server.key_id("ExampleRole");
+    until("newer credentials", || {
+        server.reload();
+        thread::sleep(Duration::from_millis(100));
+        // There are some at any time.
+        server.key_id("ExampleRole") != before
+    });
+    assert_eq!(fault.wrong_pins(), 0);
+    assert!(server.end().contains("the refresh failed, the old credentials go on"));
+}
+
+#[test]
+fn the_next_one_takes_the_port_at_once() {
+    let scene = Scene::new();
+    let server = scene.serve(&[]);
+    let port = server.0.port().to_string();
+    // A connection that the server has closed lingers in the system.
+    assert_ne!(server.key_id("ExampleRole"), "");
+    server.end();
+    let next = scene.serve(&["--port", &port]);
+    assert_eq!(next.0.port().to_string(), port);
+    next.end();
 }
