@@ -209,3 +209,27 @@ fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_comes_with_the_command_that_mends_it() {
+        let hint = |address: &str, kind| listen_hint(address.parse().unwrap(), kind);
+        let added = hint("169.254.170.2:80", io::ErrorKind::AddrNotAvailable);
+        assert_eq!(added.as_deref(), Some("sudo ip address add 169.254.170.2/32 dev lo"));
+        assert!(hint("127.0.0.1:9911", io::ErrorKind::AddrInUse).unwrap().contains("'sport = :9911'"));
+        assert!(hint("127.0.0.1:80", io::ErrorKind::PermissionDenied).unwrap().contains("CAP_NET_BIND_SERVICE"));
+        assert_eq!(hint("127.0.0.1:80", io::ErrorKind::OutOfMemory), None);
+    }
+
+    #[test]
+    fn the_default_port_is_listened_on_where_nothing_else_is() {
+        assert_eq!(port(None, true).unwrap(), Some(DEFAULT_PORT));
+        assert_eq!(port(None, false).unwrap(), None);
+        assert_eq!(port(Some("0"), false).unwrap(), Some(0));
+        assert!(port(Some("-1"), true).is_err());
+        assert!(address("--listen", "127.0.0.1").is_err() && address("--listen", "[::1]:0").is_ok());
+    }
+}

@@ -1,11 +1,10 @@
 //! What `serve` serves: every role with the session that it is assumed with, and the consumers of the configuration file.
 
-use super::Failure;
-use super::FailureKind;
 use super::identity_args::IdentityArgs;
 use super::identity_settings::{Identities, IdentitySettings};
 use super::session_args::SessionArgs;
 use super::vending::Role;
+use super::{Failure, FailureKind};
 use crate::config::{ConsumerConfig, ConsumerOf};
 use crate::key::Devices;
 use crate::session::Session;

@@ -154,3 +154,43 @@ fn last(values: &[String]) -> Option<&str> {
 fn either<'a>(flag: &'a Option<String>, file: &'a Option<String>) -> &'a str {
     set(flag.as_deref()).or(file.as_deref()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+
+    use super::*;
+
+    type Pair = (Option<String>, Option<String>);
+
+    fn roles(line: &str) -> Result<Vec<Pair>, Failure> {
+        let command = crate::cli::values::with_switches(SessionArgs::augment_args(clap::Command::new("test")));
+        let matches = command.get_matches_from(["test"].into_iter().chain(line.split_whitespace()));
+        let args = SessionArgs::from_arg_matches(&matches).unwrap();
+        let own = |arns: &RoleArns<'_>| (arns.role.map(str::to_owned), arns.profile.map(str::to_owned));
+        args.roles().map(|roles| roles.iter().map(own).collect())
+    }
+
+    fn pair(role: &str, profile: &str) -> Pair {
+        let named = |text: &str| set(Some(text)).map(str::to_owned);
+        (named(role), named(profile))
+    }
+
+    #[test]
+    fn each_role_has_its_profile_or_all_have_one() {
+        assert_eq!(roles("").unwrap(), [pair("", "")]);
+        assert_eq!(roles("--profile-arn=p").unwrap(), [pair("", "p")]);
+        assert_eq!(roles("--role-arn=a --role-arn=b").unwrap(), [pair("a", ""), pair("b", "")]);
+        assert_eq!(roles("--role-arn=a --role-arn=b --profile-arn=p").unwrap(), [pair("a", "p"), pair("b", "p")]);
+        let paired = roles("--role-arn=a --profile-arn=p --role-arn=b --profile-arn=q").unwrap();
+        assert_eq!(paired, [pair("a", "p"), pair("b", "q")]);
+    }
+
+    #[test]
+    fn profiles_that_belong_to_no_role_are_a_usage_error() {
+        for line in ["--profile-arn=p --profile-arn=q", "--role-arn=a --profile-arn=p --profile-arn=q"] {
+            let failure = roles(line).unwrap_err();
+            assert!(failure.to_string().starts_with("wanted a --profile-arn for each --role-arn"), "{failure}");
+        }
+    }
+}
