@@ -3,6 +3,7 @@
 mod commands;
 mod documents;
 mod life;
+mod long_life;
 mod sdks;
 
 use std::fs;
