@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::secret::SecretKind;
+use super::secret::kind::SecretKind;
 
 /// What a person can do about a [`KeyError`]: each kind asks for another remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
