@@ -1,7 +1,7 @@
 //! `keyanchor serve`: credentials for the SDKs of this machine, from IMDSv2 and container credentials endpoints.
 
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::session_args::SessionArgs;
 use super::values::{SWITCH, parse_number, set, switch};
 use super::{Failure, FailureKind};
 use crate::process::{end, signals};
-use crate::vend::server::{self, DEFAULT_PORT, Hooks, Options, ServeError};
+use crate::vend::server::{self, DEFAULT_PORT, Hooks, Options};
 
 const LONG_ABOUT: &str = "\
 Serve credentials to the SDKs of this machine
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> u8 {
         Err(failure) => return told(Err(failure)),
     };
     let Served { roles, consumers, sessions } = served;
-    let code = told(server::run(options, roles, consumers, &mut Lines { format }).map_err(failure));
+    let code = told(server::run(options, roles, consumers, &mut Lines { format }).map_err(Failure::from));
     end::despite_crashes(code);
     // Whoever holds a device longer than this is left behind.
     thread::spawn(move || {
@@ -178,51 +178,9 @@ fn tell(format: LogFormat, outcome: Result<(), Failure>) -> u8 {
     failure.kind() as u8
 }
 
-fn failure(error: ServeError) -> Failure {
-    let message = error.to_string();
-    match error {
-        ServeError::FirstRefresh { role, source } => Failure::from(source).in_flag(&format!("role {role}")),
-        ServeError::Usage(_) => Failure::new(FailureKind::Usage, message),
-        ServeError::Listen { address, source } => {
-            let failure = Failure::new(FailureKind::Network, message);
-            match listen_hint(address, source.kind()) {
-                Some(hint) => failure.with_hint(hint),
-                None => failure,
-            }
-        }
-        _ => Failure::new(FailureKind::Other, message),
-    }
-}
-
-fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
-    let port = address.port();
-    match (kind, address.ip()) {
-        (io::ErrorKind::AddrInUse, _) => {
-            Some(format!("see who listens there: ss -ltnp 'sport = :{port}'; or take another with --port"))
-        }
-        (io::ErrorKind::AddrNotAvailable, IpAddr::V4(ip)) if ip.is_link_local() => {
-            Some(format!("sudo ip address add {ip}/32 dev lo"))
-        }
-        (io::ErrorKind::PermissionDenied, _) => {
-            Some("take a port above 1023, or give the service the capability CAP_NET_BIND_SERVICE".to_owned())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_that_cannot_be_had_comes_with_the_command_that_mends_it() {
-        let hint = |address: &str, kind| listen_hint(address.parse().unwrap(), kind);
-        let added = hint("169.254.170.2:80", io::ErrorKind::AddrNotAvailable);
-        assert_eq!(added.as_deref(), Some("sudo ip address add 169.254.170.2/32 dev lo"));
-        assert!(hint("127.0.0.1:9911", io::ErrorKind::AddrInUse).unwrap().contains("'sport = :9911'"));
-        assert!(hint("127.0.0.1:80", io::ErrorKind::PermissionDenied).unwrap().contains("CAP_NET_BIND_SERVICE"));
-        assert_eq!(hint("127.0.0.1:80", io::ErrorKind::OutOfMemory), None);
-    }
 
     #[test]
     fn the_default_port_is_listened_on_where_nothing_else_is() {

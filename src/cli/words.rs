@@ -1,6 +1,8 @@
 //! Turns the library's errors into what a person reads: the kind and so the exit code, the message, the hint.
 
 use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Failure, FailureKind};
 use crate::config::ConfigError;
@@ -94,9 +96,31 @@ impl From<ServeError> for Failure {
         match error {
             ServeError::Usage(_) => Self::new(FailureKind::Usage, message),
             ServeError::FirstRefresh { role, source } => Self::from(source).in_flag(&format!("role {role}")),
-            ServeError::Listen { .. } => Self::new(FailureKind::Network, message),
+            ServeError::Listen { address, source } => {
+                let failure = Self::new(FailureKind::Network, message);
+                match listen_hint(address, source.kind()) {
+                    Some(hint) => failure.with_hint(hint),
+                    None => failure,
+                }
+            }
             _ => Self::new(FailureKind::Other, message),
         }
+    }
+}
+
+fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
+    let port = address.port();
+    match (kind, address.ip()) {
+        (io::ErrorKind::AddrInUse, _) => {
+            Some(format!("see who listens there: ss -ltnp 'sport = :{port}'; or take another with --port"))
+        }
+        (io::ErrorKind::AddrNotAvailable, IpAddr::V4(ip)) if ip.is_link_local() => {
+            Some(format!("sudo ip address add {ip}/32 dev lo"))
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            Some("take a port above 1023, or give the service the capability CAP_NET_BIND_SERVICE".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -243,4 +267,19 @@ fn understand(error: &ServiceError) -> Option<&'static str> {
         Meaning::ServiceFailure => "try again later; AWS tells of its failures at https://health.aws.amazon.com",
         Meaning::InvalidParameter | Meaning::Other => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_comes_with_the_command_that_mends_it() {
+        let hint = |address: &str, kind| listen_hint(address.parse().unwrap(), kind);
+        let added = hint("169.254.170.2:80", io::ErrorKind::AddrNotAvailable);
+        assert_eq!(added.as_deref(), Some("sudo ip address add 169.254.170.2/32 dev lo"));
+        assert!(hint("127.0.0.1:9911", io::ErrorKind::AddrInUse).unwrap().contains("'sport = :9911'"));
+        assert!(hint("127.0.0.1:80", io::ErrorKind::PermissionDenied).unwrap().contains("CAP_NET_BIND_SERVICE"));
+        assert_eq!(hint("127.0.0.1:80", io::ErrorKind::OutOfMemory), None);
+    }
 }
