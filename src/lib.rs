@@ -4,10 +4,12 @@
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod doctor;
 pub mod files;
 pub mod identity;
 pub mod key;
 pub mod process;
+pub mod provision;
 pub mod rolesanywhere;
 pub mod sandbox;
 pub mod session;
