@@ -3,7 +3,7 @@
 use super::cached;
 use super::output::print;
 use super::{Failure, FailureKind};
-use crate::vend::FileError;
+use crate::files::SharedFileError;
 use crate::vend::cache::{Cache, Listed};
 
 /// List or remove the credentials that credential-process --cache keeps
@@ -45,6 +45,6 @@ fn line(listed: &Listed) -> String {
     }
 }
 
-fn failed(error: FileError) -> Failure {
+fn failed(error: SharedFileError) -> Failure {
     Failure::new(FailureKind::Other, error.to_string())
 }

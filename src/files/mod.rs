@@ -1,10 +1,13 @@
-//! Files that people name: read with a bound, split into PEM blocks, recognised by their content. Does not know what a
-//! file is wanted for.
+//! Files that people name: read with a bound, split into PEM blocks, recognised by their content; and files that people own,
+//! replaced whole under a lock. Does not know what a file is wanted for.
 
 mod format;
 mod pem;
 mod read;
+pub mod rewrite;
+pub mod shared;
 
 pub use format::{Format, shell_word, unused_name};
 pub use pem::{Block, PemError, blocks};
 pub use read::{FileContent, FileError, FileErrorKind, read, read_octets};
+pub use shared::SharedFileError;

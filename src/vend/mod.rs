@@ -3,7 +3,6 @@
 pub mod cache;
 pub mod credentials_file;
 pub mod environment;
-mod files;
 mod pace;
 pub mod process;
 pub mod schedule;
@@ -11,5 +10,4 @@ pub mod server;
 mod source;
 pub mod update;
 
-pub use files::FileError;
 pub use source::{Vend, VendError, VendErrorKind, Vended};

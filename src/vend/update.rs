@@ -11,11 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::credentials_file::{self, Entry, ProfileName, Unwritable};
-use super::files::FileError;
 use super::pace;
 use super::schedule::{Jitter, Schedule};
 use super::source::{Vend, VendError};
 use crate::credentials::Life;
+use crate::files::SharedFileError;
 
 /// The time, and the random numbers that spread machines over it.
 pub trait Clock {
@@ -96,7 +96,7 @@ pub enum UpdateError {
     /// They cannot stand in the file, or are none that live.
     Unusable(Unusable),
     /// They could not be written.
-    File(FileError),
+    File(SharedFileError),
 }
 
 /// Credentials that no file can use.

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::files::{self, Access, FileError, Lock};
 use super::source::{VendError, VendErrorKind};
 use crate::credentials::{Credentials, Life};
+use crate::files::shared::{self, Access, Lock, SharedFileError};
 
 /// How long another process may take to make credentials, with a PIN to be typed or a key to be touched. The SDKs' own limits
 /// are 20 s (Rust) and 60 s (Go).
@@ -104,11 +104,12 @@ struct Content<'a> {
 
 impl Cache {
     /// Makes the directory with mode 0700 where it is missing, and refuses one that others can get into.
-    pub fn open(directory: PathBuf) -> Result<Self, FileError> {
-        files::create_private_directory(&directory).map_err(FileError::cannot("make the directory", &directory))?;
-        let found = directory.symlink_metadata().map_err(FileError::cannot("look at", &directory))?;
+    pub fn open(directory: PathBuf) -> Result<Self, SharedFileError> {
+        shared::create_private_directory(&directory)
+            .map_err(SharedFileError::cannot("make the directory", &directory))?;
+        let found = directory.symlink_metadata().map_err(SharedFileError::cannot("look at", &directory))?;
         if !found.is_dir() || !is_private(&found) {
-            return Err(FileError::new(format!(
+            return Err(SharedFileError::new(format!(
                 "wanted {} to be a directory of yours with mode 0700, found {}",
                 directory.display(),
                 Description(&found)
@@ -167,7 +168,7 @@ impl Cache {
     }
 
     /// All entries, by their names.
-    pub fn list(&self) -> Result<Vec<Listed>, FileError> {
+    pub fn list(&self) -> Result<Vec<Listed>, SharedFileError> {
         let mut listed = Vec::new();
         for file in self.files()? {
             if let Some(name) = EntryName::from_file(&file, ".json") {
@@ -180,7 +181,7 @@ impl Cache {
     }
 
     /// Removes all entries, and gives their number.
-    pub fn clear(&self) -> Result<usize, FileError> {
+    pub fn clear(&self) -> Result<usize, SharedFileError> {
         let mut cleared = 0;
         for file in self.files()? {
             let is_entry = EntryName::from_file(&file, ".json").is_some();
@@ -189,7 +190,7 @@ impl Cache {
                 let path = self.directory.join(file);
                 match std::fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(FileError::cannot("remove", &path)(error));
+                        return Err(SharedFileError::cannot("remove", &path)(error));
                     }
                     _ => cleared += usize::from(is_entry),
                 }
@@ -198,8 +199,8 @@ impl Cache {
         Ok(cleared)
     }
 
-    fn files(&self) -> Result<Vec<String>, FileError> {
-        let cannot = FileError::cannot("list", &self.directory);
+    fn files(&self) -> Result<Vec<String>, SharedFileError> {
+        let cannot = SharedFileError::cannot("list", &self.directory);
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.directory).map_err(&cannot)? {
             // Our names are ASCII.
@@ -223,11 +224,12 @@ impl Cache {
     }
 
     /// `None` where there is no entry.
-    fn read(&self, name: &EntryName) -> Result<Option<(String, Life, Credentials)>, FileError> {
+    fn read(&self, name: &EntryName) -> Result<Option<(String, Life, Credentials)>, SharedFileError> {
         let path = self.path(name, ".json");
         let Some(octets) = read_private(&path)? else { return Ok(None) };
-        let kept = parse(&octets)
-            .ok_or_else(|| FileError::new(format!("wanted credentials in {}, found it damaged", path.display())))?;
+        let kept = parse(&octets).ok_or_else(|| {
+            SharedFileError::new(format!("wanted credentials in {}, found it damaged", path.display()))
+        })?;
         Ok(Some(kept))
     }
 
@@ -237,7 +239,7 @@ impl Cache {
         label: &str,
         issued: Timestamp,
         credentials: &Credentials,
-    ) -> Result<(), FileError> {
+    ) -> Result<(), SharedFileError> {
         let content = Content {
             version: VERSION,
             label: label.into(),
@@ -250,13 +252,13 @@ impl Cache {
         let path = self.path(name, ".json");
         // Room for all of it: a buffer that grows leaves copies behind.
         let mut octets = Zeroizing::new(Vec::with_capacity(LARGEST));
-        serde_json::to_writer(&mut *octets, &content).map_err(|e| FileError::cannot("write", &path)(e.into()))?;
-        files::replace(&path, &octets, Access::PRIVATE)
+        serde_json::to_writer(&mut *octets, &content).map_err(|e| SharedFileError::cannot("write", &path)(e.into()))?;
+        shared::replace(&path, &octets, Access::PRIVATE)
     }
 
-    fn keep_failure(&self, name: &EntryName, now: Timestamp, error: &VendError) -> Result<(), FileError> {
+    fn keep_failure(&self, name: &EntryName, now: Timestamp, error: &VendError) -> Result<(), SharedFileError> {
         let content = format!("{now}\n{}\n{error}", error.kind().label());
-        files::replace(&self.path(name, ".failed"), content.as_bytes(), Access::PRIVATE)
+        shared::replace(&self.path(name, ".failed"), content.as_bytes(), Access::PRIVATE)
     }
 
     /// Why another process failed, where that was after this time.
@@ -271,17 +273,20 @@ impl Cache {
 }
 
 /// A file of the person's own that nobody else can read or write; `None` where there is none.
-fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
-    let mut file = match files::open_regular(path) {
+fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SharedFileError> {
+    let mut file = match shared::open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        outcome => outcome.map_err(FileError::cannot("read", path))?,
+        outcome => outcome.map_err(SharedFileError::cannot("read", path))?,
     };
-    let found = file.metadata().map_err(FileError::cannot("read", path))?;
+    let found = file.metadata().map_err(SharedFileError::cannot("read", path))?;
     if !is_private(&found) {
         let found = Description(&found);
-        return Err(FileError::new(format!("wanted {} to be yours with mode 0600, found {found}", path.display())));
+        return Err(SharedFileError::new(format!(
+            "wanted {} to be yours with mode 0600, found {found}",
+            path.display()
+        )));
     }
-    files::read_whole(&mut file, LARGEST).map(Some).map_err(FileError::cannot("read", path))
+    shared::read_whole(&mut file, LARGEST).map(Some).map_err(SharedFileError::cannot("read", path))
 }
 
 fn is_private(found: &std::fs::Metadata) -> bool {

@@ -20,23 +20,24 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// A file that could not be read, locked or replaced: what was wanted, and the operating system's reason.
 #[derive(Debug)]
-pub struct FileError {
+pub struct SharedFileError {
     message: String,
     source: Option<io::Error>,
 }
 
-impl FileError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+impl SharedFileError {
+    /// A reason of the caller's own.
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }
 
     /// For `map_err`: `cannot DO PATH: REASON`.
-    pub(super) fn cannot<'a>(what: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
+    pub fn cannot<'a>(what: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
         move |source| Self { message: format!("cannot {what} {}", path.display()), source: Some(source) }
     }
 }
 
-impl fmt::Display for FileError {
+impl fmt::Display for SharedFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.source {
@@ -46,7 +47,7 @@ impl fmt::Display for FileError {
     }
 }
 
-impl Error for FileError {
+impl Error for SharedFileError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| source as _)
     }
@@ -54,23 +55,23 @@ impl Error for FileError {
 
 /// A lock that ends with this value, or with the process that holds it: the kernel keeps it, not the file, which stays.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Waits no longer than the limit; `None` when somebody else still holds the lock then.
-    pub fn acquire(path: &Path, limit: Duration) -> Result<Option<Self>, FileError> {
+    pub fn acquire(path: &Path, limit: Duration) -> Result<Option<Self>, SharedFileError> {
         let deadline = Instant::now() + limit;
         let mut pause = Duration::from_millis(1);
         loop {
-            let file = open_lock(path).map_err(FileError::cannot("open the lock file", path))?;
+            let file = open_lock(path).map_err(SharedFileError::cannot("open the lock file", path))?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if is_at(&file, path) => return Ok(Some(Self { _file: file })),
                 // Somebody has removed the file meanwhile: whoever comes next would lock another one.
                 Ok(()) => continue,
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-                Err(error) => return Err(FileError::cannot("lock", path)(error.into())),
+                Err(error) => return Err(SharedFileError::cannot("lock", path)(error.into())),
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -112,7 +113,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Who may do what with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Access {
+pub struct Access {
     /// The permission bits.
     pub mode: u32,
     /// User and group, where they are not to be the process's own.
@@ -125,14 +126,14 @@ impl Access {
 }
 
 /// Opens a regular file for reading, and nothing else: a link would be somebody's trick, a FIFO would wait for ever.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 /// The whole content, which may hold secrets; an error where it is longer than the limit.
-pub(super) fn read_whole(file: &mut File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+pub fn read_whole(file: &mut File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     let mut content = Zeroizing::new(Vec::with_capacity(length.min(limit).saturating_add(1)));
@@ -146,29 +147,30 @@ pub(super) fn read_whole(file: &mut File, limit: usize) -> io::Result<Zeroizing<
 /// Replaces a file whole, or creates it: whoever reads finds the old content or the new, also after a crash.
 ///
 /// The caller holds the lock of the file. The directory must exist.
-pub(super) fn replace(path: &Path, content: &[u8], access: Access) -> Result<(), FileError> {
+pub fn replace(path: &Path, content: &[u8], access: Access) -> Result<(), SharedFileError> {
     let temporary = temporary_name(path)?;
     // Under the lock, one that is there was left behind by a process that has died.
     match std::fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(FileError::cannot("write beside", path)(error));
+            return Err(SharedFileError::cannot("write beside", path)(error));
         }
         _ => {}
     }
     let outcome = write_new(&temporary, content, access)
-        .map_err(FileError::cannot("write beside", path))
-        .and_then(|()| std::fs::rename(&temporary, path).map_err(FileError::cannot("replace", path)));
+        .map_err(SharedFileError::cannot("write beside", path))
+        .and_then(|()| std::fs::rename(&temporary, path).map_err(SharedFileError::cannot("replace", path)));
     if outcome.is_err() {
         // The error that led here says more than one about a file that may not even exist.
         let _ = std::fs::remove_file(&temporary);
     }
     outcome?;
     // The new content is in place. Without this a power failure may bring the old one back, which is no loss of anybody's.
-    sync_directory(path).map_err(FileError::cannot("write the directory of", path))
+    sync_directory(path).map_err(SharedFileError::cannot("write the directory of", path))
 }
 
-fn temporary_name(path: &Path) -> Result<PathBuf, FileError> {
-    let name = path.file_name().ok_or_else(|| FileError::new(format!("{} does not name a file", path.display())))?;
+fn temporary_name(path: &Path) -> Result<PathBuf, SharedFileError> {
+    let name =
+        path.file_name().ok_or_else(|| SharedFileError::new(format!("{} does not name a file", path.display())))?;
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(".keyanchor");
@@ -197,12 +199,12 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// The directory that a file is in.
-pub(super) fn directory(path: &Path) -> &Path {
+pub fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a directory and those above it, where they are missing, for the person alone.
-pub(super) fn create_private_directory(path: &Path) -> io::Result<()> {
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
