@@ -12,7 +12,7 @@ use crate::key::{Advice, KeyError, KeyErrorKind};
 use crate::rolesanywhere::{Cause, ClientError, ConnectionErrorKind, Meaning, RequestError, ServiceError};
 use crate::session::SessionError;
 use crate::vend::server::ServeError;
-use crate::x509::{CertificateError, CertificateErrorKind};
+use crate::x509::{CertificateError, CertificateErrorKind, SyntaxError};
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
@@ -43,6 +43,19 @@ impl From<CertificateError> for Failure {
             Some(advice) => failure.with_hint(remedy(advice)),
             None => failure,
         }
+    }
+}
+
+/// The text stands below the message, with a mark under the character in question.
+impl From<SyntaxError> for Failure {
+    fn from(error: SyntaxError) -> Self {
+        // One character for each, whatever they would do to a terminal.
+        let text: String = error.text().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let message = match error.text() {
+            "" => error.to_string(),
+            _ => format!("{error}\n  {text}\n  {}^", " ".repeat(error.column())),
+        };
+        Self::new(FailureKind::Usage, message)
     }
 }
 
@@ -272,6 +285,17 @@ fn understand(error: &ServiceError) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::x509::Name;
+
+    #[test]
+    fn a_fault_in_a_name_is_pointed_at() {
+        let error = "CN=M\u{fc}ll\u{1b}er, O=x".parse::<Name>().unwrap_err();
+        assert_eq!(
+            Failure::from(error).in_flag("--subject").to_string(),
+            "--subject: wanted an attribute type as in CN=web-01,O=Example, found a space\n  \
+             CN=M\u{fc}ll\u{fffd}er, O=x\n             ^"
+        );
+    }
 
     #[test]
     fn an_address_that_cannot_be_had_comes_with_the_command_that_mends_it() {

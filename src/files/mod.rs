@@ -8,6 +8,6 @@ pub mod rewrite;
 pub mod shared;
 
 pub use format::{Format, shell_word, unused_name};
-pub use pem::{Block, PemError, blocks};
+pub use pem::{Block, PemError, blocks, pem};
 pub use read::{FileContent, FileError, FileErrorKind, read, read_octets};
 pub use shared::SharedFileError;

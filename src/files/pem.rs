@@ -56,6 +56,21 @@ impl fmt::Debug for Block<'_> {
     }
 }
 
+/// One block of these octets, in lines of 64 characters (RFC 7468 §3). For what is no secret: the text is not wiped.
+pub fn pem(label: &str, octets: &[u8]) -> String {
+    let mut digits = STANDARD.encode(octets);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    while !digits.is_empty() {
+        // Base64 is ASCII: every place is one between characters.
+        let rest = digits.split_off(digits.len().min(64));
+        text.push_str(&digits);
+        text.push('\n');
+        digits = rest;
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
 /// The blocks of a text, in its order. Text outside of blocks is skipped.
 pub fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
     let mut lines = Lines { rest: text, offset: 0, number: 0 };

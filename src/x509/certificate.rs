@@ -3,7 +3,8 @@
 use std::fmt;
 
 use const_oid::AssociatedOid;
-use der::asn1::{Any, BitString, BitStringRef, Int};
+use const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME;
+use der::asn1::{Any, BitString, BitStringRef, Int, ObjectIdentifier};
 use der::{Decode, Encode, Reader, Sequence, SliceReader};
 use jiff::Timestamp;
 use sha1::{Digest, Sha1};
@@ -13,6 +14,7 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 use x509_cert::time::{Time, Validity};
 
+use super::alternative_name::AlternativeName;
 use super::error::{CertificateError, CertificateErrorKind};
 use super::name::Name;
 use super::serial::SerialNumber;
@@ -41,21 +43,21 @@ pub struct Certificate {
 /// TBSCertificate (RFC 5280 §4.1). Names and key stay as they came, because some of them would encode otherwise, and the
 /// serial number is an integer of any length and sign.
 #[derive(Clone, Sequence)]
-struct Signed {
+pub(super) struct Signed {
     #[asn1(context_specific = "0", default = "Default::default")]
-    version: Version,
-    serial_number: Int,
-    signature: AlgorithmIdentifierOwned,
-    issuer: Any,
-    validity: Validity,
-    subject: Any,
-    subject_public_key_info: Any,
+    pub version: Version,
+    pub serial_number: Int,
+    pub signature: AlgorithmIdentifierOwned,
+    pub issuer: Any,
+    pub validity: Validity,
+    pub subject: Any,
+    pub subject_public_key_info: Any,
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
-    issuer_unique_id: Option<BitString>,
+    pub issuer_unique_id: Option<BitString>,
     #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
-    subject_unique_id: Option<BitString>,
+    pub subject_unique_id: Option<BitString>,
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Vec<Extension>>,
+    pub extensions: Option<Vec<Extension>>,
 }
 
 impl Certificate {
@@ -175,6 +177,18 @@ impl Certificate {
         self.extension("keyUsage")
     }
 
+    /// The names beside the subject, in their order.
+    pub fn alternative_names(&self) -> Result<Vec<AlternativeName>, CertificateError> {
+        let Some(value) = self.extension_value(ID_CE_SUBJECT_ALT_NAME) else { return Ok(Vec::new()) };
+        AlternativeName::all_from_der(value).map_err(|source| self.unreadable("subjectAltName", source))
+    }
+
+    /// subjectKeyIdentifier, if there is any.
+    pub fn key_identifier(&self) -> Option<Vec<u8>> {
+        let identifier = self.extension::<SubjectKeyIdentifier>("subjectKeyIdentifier").ok()??;
+        Some(identifier.0.into_bytes().into())
+    }
+
     /// Whether basicConstraints say that it is a CA's.
     pub fn is_ca(&self) -> bool {
         matches!(self.basic_constraints(), Ok(Some(BasicConstraints { ca: true, .. })))
@@ -226,16 +240,21 @@ impl Certificate {
     where
         T: Decode<'a, Error = der::Error> + AssociatedOid,
     {
-        let Some(extension) = self.extensions().iter().find(|extension| extension.extn_id == T::OID) else {
-            return Ok(None);
-        };
-        T::from_der(extension.extn_value.as_bytes()).map(Some).map_err(|source| {
-            CertificateError::new(
-                CertificateErrorKind::Malformed,
-                format!("wanted {name} in DER in the certificate {}, found something else ({source})", self.subject),
-            )
-            .with_source(source)
-        })
+        let Some(value) = self.extension_value(T::OID) else { return Ok(None) };
+        T::from_der(value).map(Some).map_err(|source| self.unreadable(name, source))
+    }
+
+    fn extension_value(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
+        let extension = self.extensions().iter().find(|extension| extension.extn_id == oid)?;
+        Some(extension.extn_value.as_bytes())
+    }
+
+    fn unreadable(&self, name: &str, source: der::Error) -> CertificateError {
+        CertificateError::new(
+            CertificateErrorKind::Malformed,
+            format!("wanted {name} in DER in the certificate {}, found something else ({source})", self.subject),
+        )
+        .with_source(source)
     }
 }
 

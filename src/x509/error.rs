@@ -24,6 +24,10 @@ pub enum CertificateErrorKind {
     Requirement,
     /// The chain is longer than Roles Anywhere takes.
     Chain,
+    /// The signing request cannot be used: have another one made.
+    Request,
+    /// Such a certificate or revocation list must not be issued: ask for another, or by another issuer.
+    Issuance,
 }
 
 /// A failure of a certificate, a certificate file or a chain.

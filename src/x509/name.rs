@@ -1,10 +1,15 @@
-//! Distinguished names: compared, and written as RFC 4514 says, safe to print on a terminal.
+//! Distinguished names: compared, and read and written as RFC 4514 says, safe to print on a terminal.
+
+mod parse;
 
 use std::fmt::{self, Write};
+use std::str::FromStr;
 
 use const_oid::db::{rfc3280, rfc4519};
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Encode, Reader, Tag, Tagged};
+
+use super::syntax::SyntaxError;
 
 /// The short names of RFC 4514 §3, and those that OpenSSL prints beside them.
 const SHORT_NAMES: [(ObjectIdentifier, &str); 16] = [
@@ -56,6 +61,17 @@ impl Name {
     /// the issuer of a certificate in another kind of string than their own subject.
     pub fn matches(&self, other: &Self) -> bool {
         self.der == other.der || self.canonical == other.canonical
+    }
+}
+
+/// Reads RFC 4514, strictly: what [`Display`](fmt::Display) writes, with attribute types of any case. Countries, serial numbers and
+/// qualifiers become a PrintableString, domain components and mail addresses an IA5String, everything else a UTF8String.
+impl FromStr for Name {
+    type Err = SyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, SyntaxError> {
+        let der = parse::der(text)?;
+        Self::from_der(&der).map_err(|error| SyntaxError::new(text, 0, format!("wanted a name ({error})")))
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use aws_lc_rs::rand;
+
+use super::error::{CertificateError, CertificateErrorKind};
+
 /// A serial number: an integer, positive in every certificate that follows RFC 5280 §4.1.2.2.
 ///
 /// Longer ones than its twenty octets are taken, because the CAs that issue them exist and AWS does not forbid them. Negative
@@ -25,6 +29,35 @@ impl SerialNumber {
         let leading = magnitude.iter().take_while(|octet| **octet == 0).count();
         magnitude.drain(..leading);
         Self { negative, magnitude }
+    }
+
+    /// A new one: 126 random bits behind 01, so that all are positive and sixteen octets long, and none comes twice
+    /// (RFC 5280 §4.1.2.2). Fails where the system has no random octets.
+    pub fn random() -> Result<Self, CertificateError> {
+        let mut magnitude = vec![0; 16];
+        rand::fill(&mut magnitude).map_err(|_| {
+            CertificateError::new(
+                CertificateErrorKind::Issuance,
+                "wanted a random serial number, found no random octets",
+            )
+        })?;
+        if let Some(top) = magnitude.first_mut() {
+            *top = *top & 0x3f | 0x40;
+        }
+        Ok(Self { negative: false, magnitude })
+    }
+
+    /// The contents of a DER INTEGER: two's complement, big-endian, as short as it can be.
+    pub fn to_twos_complement(&self) -> Vec<u8> {
+        let mut octets = [&[0], self.magnitude.as_slice()].concat();
+        if self.negative {
+            negate(&mut octets);
+        }
+        let sign = if self.negative { 0xff } else { 0 };
+        let is_spare = |pair: &[u8]| matches!(pair, [first, second] if *first == sign && (second ^ sign) & 0x80 == 0);
+        let spare = octets.windows(2).take_while(|pair| is_spare(pair)).count();
+        octets.drain(..spare);
+        octets
     }
 
     /// In decimal, as `Credential=` wants it.
@@ -113,7 +146,19 @@ mod tests {
         ] {
             let serial = SerialNumber::from_twos_complement(octets);
             assert_eq!((serial.decimal().as_str(), serial.hex().as_str()), (decimal, hex));
+            assert_eq!(serial.to_twos_complement().last(), octets.last());
+            assert_eq!(SerialNumber::from_twos_complement(&serial.to_twos_complement()), serial);
         }
+    }
+
+    #[test]
+    fn two_s_complement_is_as_short_as_der_wants_it() {
+        for octets in [&[0x00][..], &[0x7f], &[0x00, 0x80], &[0x80], &[0xff, 0x7f], &[0xff], &[0x01, 0x00]] {
+            assert_eq!(SerialNumber::from_twos_complement(octets).to_twos_complement(), octets);
+        }
+        let random = SerialNumber::random().unwrap();
+        assert_eq!(random.to_twos_complement().len(), 16);
+        assert_ne!(random, SerialNumber::random().unwrap());
     }
 
     #[test]
