@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use crate::support::command::keyanchor;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "credential-process",
     "serve",
     "env",
     "exec",
     "update",
     "cache",
+    "csr",
     "sign-string",
     "read-certificate-data",
     "sandbox",

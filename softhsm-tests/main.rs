@@ -10,6 +10,7 @@ mod chains;
 mod configuration;
 mod credential_process;
 mod credentials_file;
+mod csr;
 mod drop_in;
 mod exec;
 mod failures;

@@ -83,6 +83,12 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// What the openssl command prints; it must succeed.
+#[track_caller]
+pub fn openssl(arguments: &[&str]) -> String {
+    String::from_utf8(command::tool("openssl", arguments, Environment::new())).unwrap()
+}
+
 /// The first of these paths that exists; `what` names it, and `package` has it, where none does.
 fn find_file(what: &str, package: &str, candidates: &[&str]) -> PathBuf {
     candidates.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_else(|| {

@@ -3,12 +3,14 @@
 mod cache;
 mod cached;
 mod credential_process;
+mod csr;
 mod env;
 mod exec;
 mod failure;
 mod identity_args;
 mod identity_settings;
 mod log;
+mod out_args;
 mod output;
 mod read_certificate_data;
 mod sandbox;
@@ -17,6 +19,7 @@ mod served;
 mod session_args;
 mod sign_string;
 mod signals;
+mod subject_args;
 mod terminal;
 mod update;
 mod usage;
@@ -47,6 +50,7 @@ enum Command {
     Exec(Box<exec::Args>),
     Update(Box<update::Args>),
     Cache(cache::Args),
+    Csr(Box<csr::Args>),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     Sandbox(Box<sandbox::Args>),
@@ -70,6 +74,7 @@ fn run(command: Command) -> u8 {
         Command::Env(args) => conclude(env::run(&args)),
         Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
+        Command::Csr(args) => csr::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
         Command::Sandbox(args) => conclude(sandbox::run(*args)),

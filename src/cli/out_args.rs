@@ -1,0 +1,80 @@
+//! `--out FILE`: what a command makes goes to a new file instead of stdout.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ArgAction::Set;
+
+use super::output::print;
+use super::values::{SWITCH, set, switch};
+use super::{Failure, FailureKind};
+use crate::files::shared::{Access, replace};
+use crate::files::shell_word;
+
+/// Flags for the file that takes the output
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutArgs {
+    /// Write to this file instead of stdout; a file that exists is left alone
+    #[arg(long, value_name = "FILE")]
+    out: Option<String>,
+    /// Replace the file of --out
+    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
+    force: bool,
+}
+
+/// Where the output goes.
+pub enum Out {
+    /// stdout.
+    Stdout,
+    /// A file that must not be there.
+    New(PathBuf),
+    /// A file that may be replaced.
+    Any(PathBuf),
+}
+
+impl OutArgs {
+    /// Refuses a file that exists before anything is made.
+    pub fn target(&self) -> Result<Out, Failure> {
+        let Some(path) = set(self.out.as_deref()).map(PathBuf::from) else {
+            return Ok(Out::Stdout);
+        };
+        match path.symlink_metadata() {
+            _ if self.force => Ok(Out::Any(path)),
+            Ok(_) => Err(exists(&path)),
+            Err(_) => Ok(Out::New(path)),
+        }
+    }
+}
+
+impl Out {
+    /// Writes the whole or nothing. A new file is readable as the umask allows: nothing that is written so is secret.
+    pub fn write(&self, text: &str) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => print(text),
+            Self::New(path) => create(path, text.as_bytes()).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => exists(path),
+                _ => Failure::new(FailureKind::Other, format!("cannot write {}: {error}", path.display())),
+            }),
+            Self::Any(path) => replace(path, text.as_bytes(), Access { mode: 0o644, owner: None })
+                .map_err(|error| Failure::new(FailureKind::Other, error.to_string())),
+        }
+    }
+}
+
+fn create(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let outcome = file.write_all(content).and_then(|()| file.sync_all());
+    if outcome.is_err() {
+        // The error that led here says more.
+        let _ = std::fs::remove_file(path);
+    }
+    outcome
+}
+
+fn exists(path: &Path) -> Failure {
+    let name = path.display().to_string();
+    Failure::new(FailureKind::Usage, format!("--out: wanted a new file, found {name}, which exists"))
+        .with_hint(format!("name another, or replace it: --out {} --force", shell_word(&name)))
+}
