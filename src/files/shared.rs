@@ -190,7 +190,8 @@ fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+/// Makes a new name in the directory of a file last through a power failure.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     match File::open(directory(path))?.sync_all() {
         // Some network file systems cannot sync a directory.
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),

@@ -1,0 +1,17 @@
+//! A new file for the person alone, whole or not at all, and never in the place of another.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::shared;
+
+/// Makes a file with mode 0600. Fails with [`io::ErrorKind::AlreadyExists`] where anything has the name, a link too; whoever reads
+/// finds no file or the whole, also after a crash.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = tempfile::Builder::new().prefix(".keyanchor-").tempfile_in(shared::directory(path))?;
+    fs::write(&temporary, content)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist_noclobber(path)?;
+    shared::sync_directory(path)
+}
