@@ -4,6 +4,7 @@ mod counting;
 mod faults;
 mod kryoptic;
 mod logins;
+mod making;
 mod searching;
 mod signing;
 

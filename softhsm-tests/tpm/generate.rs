@@ -1,19 +1,23 @@
 //! Keys that we make, read by others.
 
-use keyanchor::key::tpm::{GeneratedKey, NewKey, NewKeyPlace, generate};
-use keyanchor::key::{Curve, KeyAlgorithm, KeyError, KeyErrorKind, SecretKind};
+use keyanchor::key::tpm::{MadeKey, NewKeyPlace, generate};
+use keyanchor::key::{Curve, KeyAlgorithm, KeyError, KeyErrorKind, NewKey, NewTpmKey, SecretKind};
 
 use super::{Bench, signs};
 use crate::support::swtpm::Swtpm;
 
 const P256: KeyAlgorithm = KeyAlgorithm::Ec(Curve::P256);
 
-fn in_file(algorithm: KeyAlgorithm) -> NewKey {
-    NewKey { algorithm, parent: None, with_password: false, place: NewKeyPlace::File { description: None } }
+fn made(bench: &Bench, new: &NewKey) -> Result<MadeKey, KeyError> {
+    generate(new, NewKeyPlace::File, &bench.options)
 }
 
-fn made(bench: &Bench, new: &NewKey) -> Result<GeneratedKey, KeyError> {
-    generate(new, &bench.options)
+fn made_at_handle(bench: &Bench, new: &NewKey) -> Result<MadeKey, KeyError> {
+    generate(new, NewKeyPlace::Persistent("handle:0x81000101".parse().unwrap()), &bench.options)
+}
+
+fn new(tpm: NewTpmKey) -> NewKey {
+    NewKey { algorithm: P256, tpm }
 }
 
 /// Has the tpm2 provider of OpenSSL sign with the file, and openssl verify.
@@ -33,7 +37,7 @@ fn our_files_are_accepted_by_the_provider_and_by_us() {
     let tpm = Swtpm::start();
     for algorithm in [P256, KeyAlgorithm::Ec(Curve::P384), KeyAlgorithm::Rsa { bits: 2048 }] {
         let bench = Bench::at(tpm.tcti());
-        let key = made(&bench, &in_file(algorithm)).unwrap();
+        let key = made(&bench, &NewKey::new(algorithm)).unwrap();
         let pem = key.pem.unwrap();
         let opened = bench.pem(pem.as_bytes()).unwrap();
         assert_eq!(opened.public_key(), Some(&key.public_key));
@@ -48,8 +52,8 @@ fn a_description_is_kept() {
     let tpm = Swtpm::start();
     let bench = Bench::at(tpm.tcti());
     // Version 1.1 of the provider does not read files with one.
-    let place = NewKeyPlace::File { description: Some("test key of a server".to_owned()) };
-    let pem = made(&bench, &NewKey { place, ..in_file(P256) }).unwrap().pem.unwrap();
+    let description = Some("test key of a server".to_owned());
+    let pem = made(&bench, &new(NewTpmKey { description, ..NewTpmKey::default() })).unwrap().pem.unwrap();
     std::fs::write(tpm.path("ours.pem"), &pem).unwrap();
     assert!(tpm.tool("openssl asn1parse -in ours.pem").contains("test key of a server"));
     signs(bench.pem(pem.as_bytes())).unwrap();
@@ -59,7 +63,7 @@ fn a_description_is_kept() {
 fn a_key_with_a_password_wants_it() {
     let tpm = Swtpm::start();
     let bench = Bench::with_secrets(tpm.tcti(), &[(SecretKind::TpmKeyPassword, "test-password")]);
-    let key = made(&bench, &NewKey { with_password: true, ..in_file(P256) }).unwrap();
+    let key = made(&bench, &new(NewTpmKey { with_password: true, ..NewTpmKey::default() })).unwrap();
     let pem = key.pem.unwrap();
     signs(bench.pem(pem.as_bytes())).unwrap();
     openssl_accepts(&tpm, &pem, "test-password");
@@ -71,14 +75,13 @@ fn a_key_with_a_password_wants_it() {
 #[test]
 fn a_key_never_leaves_its_tpm_and_only_signs() {
     let tpm = Swtpm::start();
-    let handle = "handle:0x81000101".parse().unwrap();
     for (with_password, wanted) in [
         (false, "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign"),
         (true, "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"),
     ] {
         let bench = Bench::with_secrets(tpm.tcti(), &[(SecretKind::TpmKeyPassword, "test-password")]);
-        let new = NewKey { with_password, place: NewKeyPlace::Persistent(handle), ..in_file(P256) };
-        assert_eq!(made(&bench, &new).unwrap().pem, None);
+        let new = new(NewTpmKey { with_password, ..NewTpmKey::default() });
+        assert_eq!(made_at_handle(&bench, &new).unwrap().pem, None);
         let public = tpm.tool("tpm2_readpublic -c 0x81000101");
         assert!(public.contains(&format!("value: {wanted}\n")), "{public}");
         tpm.tpm2("evictcontrol -Q -C o -c 0x81000101");
@@ -89,10 +92,9 @@ fn a_key_never_leaves_its_tpm_and_only_signs() {
 fn a_taken_handle_is_not_overwritten() {
     let tpm = Swtpm::start();
     let bench = Bench::at(tpm.tcti());
-    let new = NewKey { place: NewKeyPlace::Persistent("handle:0x81000101".parse().unwrap()), ..in_file(P256) };
-    let first = made(&bench, &new).unwrap();
-    let error = made(&bench, &new).unwrap_err();
-    assert_eq!(error.kind(), KeyErrorKind::Reference);
+    let first = made_at_handle(&bench, &NewKey::new(P256)).unwrap();
+    let error = made_at_handle(&bench, &NewKey::new(P256)).unwrap_err();
+    assert_eq!(error.kind(), KeyErrorKind::Taken);
     assert!(error.to_string().contains("taken already"), "{error}");
     let key = bench.handle("handle:0x81000101").unwrap();
     assert_eq!(key.public_key(), Some(&first.public_key));
@@ -105,10 +107,9 @@ fn an_owner_password_is_used_for_parent_and_handle() {
     let tpm = Swtpm::start();
     tpm.tpm2("changeauth -Q -c o test-owner");
     let bench = Bench::with_secrets(tpm.tcti(), &[(SecretKind::TpmParentPassword, "test-owner")]);
-    let new = NewKey { place: NewKeyPlace::Persistent("handle:0x81000101".parse().unwrap()), ..in_file(P256) };
-    made(&bench, &new).unwrap();
+    made_at_handle(&bench, &NewKey::new(P256)).unwrap();
     signs(bench.handle("handle:0x81000101")).unwrap();
-    assert_eq!(made(&Bench::at(tpm.tcti()), &in_file(P256)).unwrap_err().kind(), KeyErrorKind::SecretMissing);
+    assert_eq!(made(&Bench::at(tpm.tcti()), &NewKey::new(P256)).unwrap_err().kind(), KeyErrorKind::SecretMissing);
     assert_eq!(tpm.left_behind(), "");
 }
 
@@ -118,7 +119,7 @@ fn a_persistent_parent_is_named_in_the_file() {
     tpm.make_srk("0x81000001");
     let parent = Some("handle:0x81000001".parse().unwrap());
     let bench = Bench::at(tpm.tcti());
-    let pem = made(&bench, &NewKey { parent, ..in_file(P256) }).unwrap().pem.unwrap();
+    let pem = made(&bench, &new(NewTpmKey { parent, ..NewTpmKey::default() })).unwrap().pem.unwrap();
     signs(bench.pem(pem.as_bytes())).unwrap();
     openssl_accepts(&tpm, &pem, "");
 }
@@ -126,7 +127,7 @@ fn a_persistent_parent_is_named_in_the_file() {
 #[test]
 fn a_size_that_the_tpm_lacks_is_told() {
     let tpm = Swtpm::start();
-    let error = made(&Bench::at(tpm.tcti()), &in_file(KeyAlgorithm::Rsa { bits: 4096 })).unwrap_err();
+    let error = made(&Bench::at(tpm.tcti()), &NewKey::new(KeyAlgorithm::Rsa { bits: 4096 })).unwrap_err();
     assert_eq!(error.kind(), KeyErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("TPM2_Create"), "{error}");
     assert_eq!(tpm.left_behind(), "");

@@ -1,5 +1,6 @@
 //! The small traits that every backend implements: opening a key, signing with it, listing what a device holds.
-//! Further capabilities (generating, importing, attesting) become further traits.
+//! Further capabilities are further traits: [`Inventory`](super::Inventory), [`KeyGeneration`](super::KeyGeneration),
+//! [`CertificateStore`](super::CertificateStore).
 
 use std::sync::Arc;
 use std::time::Duration;

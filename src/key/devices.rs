@@ -1,14 +1,18 @@
 //! The registry of opened devices: turns a reference into a device, and loads a PKCS#11 module once. The only file that
 //! knows every backend.
 
+use std::io;
 use std::path::Path;
 
+use super::certificate_store::CertificateStore;
 use super::device::{Device, DeviceOptions};
-use super::error::KeyError;
+use super::error::{KeyError, KeyErrorKind};
 use super::file::KeyFile;
+use super::generation::{GeneratedKey, NewKey};
+use super::inventory::{Abilities, Inventory};
 use super::pkcs11::{Modules, Uri};
 use super::reference::KeyReference;
-use super::tpm;
+use super::tpm::{self, NewKeyPlace};
 use crate::files::{self, FileContent};
 
 /// Opens devices and shares what must be shared between them.
@@ -44,6 +48,65 @@ impl Devices {
     /// The token that this URI selects, for its certificates or its keys.
     pub fn open_token(&mut self, uri: &Uri) -> Result<Box<dyn Device>, KeyError> {
         self.modules.open(uri)
+    }
+
+    /// Lists the tokens that this URI selects. Loads the module; fails where it shows no such token.
+    pub fn inventory(&mut self, uri: &Uri) -> Result<Box<dyn Inventory>, KeyError> {
+        self.modules.inventory(uri)
+    }
+
+    /// Lists the TPM that the options name. No command is sent before it is asked.
+    pub fn tpm_inventory(&self) -> Box<dyn Inventory> {
+        tpm::inventory(&self.options)
+    }
+
+    /// What the tokens that this URI selects can do.
+    pub fn abilities(&mut self, uri: &Uri) -> Result<Box<dyn Abilities>, KeyError> {
+        self.modules.abilities(uri)
+    }
+
+    /// Stores certificates beside the keys that this URI selects, on the one token that it selects.
+    pub fn certificate_store(&mut self, uri: &Uri) -> Result<Box<dyn CertificateStore>, KeyError> {
+        self.modules.certificate_store(uri)
+    }
+
+    /// Makes a key pair that cannot be exported, where and under the name that the reference says: on a token (label and CKA_ID from
+    /// the URI, a random CKA_ID where it has none), at a TPM's handle, or under a TPM's key in a file that is made with mode 0600.
+    ///
+    /// Fails with [`KeyErrorKind::Taken`] where something has the name, and before anything is made then.
+    pub fn generate(&mut self, reference: &KeyReference, new: &NewKey) -> Result<GeneratedKey, KeyError> {
+        match reference {
+            KeyReference::Pkcs11(uri) => self.modules.key_generation(uri)?.generate(new),
+            KeyReference::Handle(handle) => {
+                let made = tpm::generate(new, NewKeyPlace::Persistent(*handle), &self.options)?;
+                Ok(GeneratedKey { reference: handle.to_string(), public_key: made.public_key })
+            }
+            KeyReference::File(path) => self.generate_in_file(path, new),
+        }
+    }
+
+    /// A TPM keeps nothing of a key in a file, so that nothing is to be taken out where the file cannot be written.
+    fn generate_in_file(&self, path: &Path, new: &NewKey) -> Result<GeneratedKey, KeyError> {
+        let taken = || {
+            let message = format!("{} is there already, and nothing is overwritten: name another file", path.display());
+            KeyError::new(KeyErrorKind::Taken, message)
+        };
+        if path.symlink_metadata().is_ok() {
+            return Err(taken());
+        }
+        let made = tpm::generate(new, NewKeyPlace::File, &self.options)?;
+        let pem = made.pem.unwrap_or_default();
+        files::create(path, pem.as_bytes()).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => taken(),
+            kind => {
+                let kind = match kind {
+                    io::ErrorKind::PermissionDenied => KeyErrorKind::Permission,
+                    _ => KeyErrorKind::Unreachable,
+                };
+                KeyError::new(kind, format!("cannot write the key file {}: {error}", path.display()))
+            }
+        })?;
+        Ok(GeneratedKey { reference: path.display().to_string(), public_key: made.public_key })
     }
 
     /// Ends the sessions and finalises each module once. Called after the output is written, because modules crash here.

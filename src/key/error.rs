@@ -13,12 +13,14 @@ pub enum KeyErrorKind {
     Reference,
     /// The library, module, device or file cannot be reached: install it, name another, or start it.
     Unreachable,
-    /// The operating system forbids it: change who runs this, or the mode.
+    /// The operating system forbids it, or the device is write-protected: change who runs this, the mode, or the device.
     Permission,
     /// Nothing matches the reference: mend the reference, or make what it names.
     NotFound,
     /// Several things match the reference: narrow it.
     Ambiguous,
+    /// Something has the name already, and nothing is overwritten: name another, or say that it may be replaced.
+    Taken,
     /// The key exists and cannot be used this way (algorithm, attribute, policy, format): convert it or make another.
     Unsupported,
     /// The key is not the one the certificate certifies.

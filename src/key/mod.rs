@@ -4,10 +4,13 @@
 //! login; an opened [`SigningKey`] knows its public half and signs.
 
 mod algorithm;
+mod certificate_store;
 mod device;
 mod devices;
 mod error;
 mod file;
+mod generation;
+mod inventory;
 pub mod pkcs11;
 mod public;
 mod reference;
@@ -20,12 +23,18 @@ pub mod tpm;
 pub mod tpm;
 
 pub use algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
+pub use certificate_store::{CertificateStore, NewCertificate};
 pub use device::{
     CertificateOfKey, Device, DeviceOptions, Listing, Pkcs11Options, SigningKey, StoredCertificate, StoredKey,
     TpmOptions, WantedKey,
 };
 pub use devices::Devices;
 pub use error::{Advice, KeyError, KeyErrorKind};
+pub use generation::{GeneratedKey, KeyGeneration, NewKey, NewTpmKey};
+pub use inventory::{
+    Abilities, CertificateEntry, Contents, DeviceInfo, Inventory, KeyAttributes, KeyEntry, KeyKind, Mechanism,
+    PinState, TokenInfo, TokenKeyAttributes, TpmInfo, TpmKeyAttributes,
+};
 pub use public::PublicKey;
 pub use reference::{CertificateReference, KeyReference};
 pub use secret::{Attendant, Secret, SecretKind, SecretRequest, SecretSource, Secrets};

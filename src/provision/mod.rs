@@ -1,5 +1,8 @@
 //! From an empty device to a certified key: signing requests, a small certificate authority, renewal, and what AWS and the machine
 //! must be told. Works on keys and certificates through the traits of `key`; knows no backend by name.
 
+mod import;
 pub mod request;
 pub mod sign;
+
+pub use import::import as import_certificate;

@@ -126,6 +126,11 @@ impl Certificate {
         &self.serial
     }
 
+    /// The serial number's DER, an `INTEGER` as it came.
+    pub fn serial_der(&self) -> Vec<u8> {
+        self.signed.serial_number.to_der().unwrap_or_default()
+    }
+
     /// The serial number in decimal, of any length.
     pub fn serial_decimal(&self) -> String {
         self.serial.decimal()

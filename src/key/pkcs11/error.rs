@@ -11,7 +11,7 @@ use super::super::error::{Advice, KeyError, KeyErrorKind};
 pub(super) fn refused(error: &Error, device: &str) -> KeyError {
     let (kind, message) = match error {
         Error::Pkcs11(rv, function) => meaning(*rv, *function),
-        Error::NullFunctionPointer => (KeyErrorKind::Unsupported, "the module lacks a function that signing needs"),
+        Error::NullFunctionPointer => (KeyErrorKind::Unsupported, "the module lacks a function that this needs"),
         _ => (KeyErrorKind::Device, "the module gave an answer that cannot be read"),
     };
     let failure = KeyError::new(kind, format!("{device}: {message}"));
@@ -68,6 +68,20 @@ pub(super) fn is_wrong_pin(error: &Error) -> bool {
     matches!(error, Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _))
 }
 
+/// What a token that cannot be changed says, by its flags or when it is tried.
+pub(super) const WRITE_PROTECTED: &str = "the token is write-protected";
+
+/// The token refuses a template, and may take another that says the same (see `dialect`).
+pub(super) fn is_other_dialect(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Pkcs11(
+            RvError::TemplateInconsistent | RvError::AttributeTypeInvalid | RvError::AttributeValueInvalid,
+            _
+        )
+    )
+}
+
 fn meaning(rv: RvError, function: Function) -> (KeyErrorKind, &'static str) {
     use KeyErrorKind as Kind;
     match (rv, function) {
@@ -97,6 +111,27 @@ fn meaning(rv: RvError, function: Function) -> (KeyErrorKind, &'static str) {
         }
         (RvError::TokenNotRecognized, _) => (Kind::Unreachable, "the module does not know this kind of token"),
         (RvError::SessionCount, _) => (Kind::Unreachable, "the token has no session left: other programs hold them"),
+        (RvError::TokenWriteProtected | RvError::SessionReadOnly, _) => (Kind::Permission, WRITE_PROTECTED),
+        (RvError::ActionProhibited, _) => (Kind::Permission, "the token does not allow this"),
+        (RvError::DeviceMemory, Function::GenerateKeyPair | Function::CreateObject) => {
+            (Kind::Device, "the token is full: take out what is no longer needed")
+        }
+        (
+            RvError::MechanismInvalid
+            | RvError::MechanismParamInvalid
+            | RvError::KeySizeRange
+            | RvError::CurveNotSupported
+            | RvError::DomainParamsInvalid,
+            Function::GenerateKeyPair,
+        ) => (Kind::Unsupported, "the token does not make keys of this type and size"),
+        (
+            RvError::TemplateInconsistent
+            | RvError::TemplateIncomplete
+            | RvError::AttributeTypeInvalid
+            | RvError::AttributeValueInvalid
+            | RvError::AttributeReadOnly,
+            _,
+        ) => (Kind::Unsupported, "the token does not take an object with these attributes"),
         (RvError::MechanismInvalid | RvError::MechanismParamInvalid, _) => {
             (Kind::Unsupported, "the token does not offer the mechanism that this key needs")
         }

@@ -1,9 +1,12 @@
 //! What a token tells about itself, and whether a URI selects it. Pure.
 
 use cryptoki_sys::{
-    CK_FLAGS, CK_INFO, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CKF_LOGIN_REQUIRED, CKF_PROTECTED_AUTHENTICATION_PATH,
-    CKF_TOKEN_INITIALIZED, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
+    CK_FLAGS, CK_INFO, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_ULONG, CKF_LOGIN_REQUIRED,
+    CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY,
+    CKF_USER_PIN_INITIALIZED, CKF_USER_PIN_LOCKED, CKF_USER_PIN_TO_BE_CHANGED, CKF_WRITE_PROTECTED,
 };
+
+use super::super::inventory::PinState;
 
 use super::uri::{TokenSelector, Uri};
 
@@ -33,7 +36,7 @@ impl Identity {
     }
 }
 
-/// CK_TOKEN_INFO's flags, as far as a login needs them.
+/// CK_TOKEN_INFO's flags, as far as they say what may be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flags(CK_FLAGS);
 
@@ -57,6 +60,21 @@ impl Flags {
 
     pub(super) fn final_try(self) -> bool {
         self.has(CKF_USER_PIN_FINAL_TRY)
+    }
+
+    pub(super) fn write_protected(self) -> bool {
+        self.has(CKF_WRITE_PROTECTED)
+    }
+
+    /// Everything about the user PIN.
+    pub(super) fn pin(self) -> PinState {
+        PinState {
+            initialized: self.has(CKF_USER_PIN_INITIALIZED),
+            count_low: self.has(CKF_USER_PIN_COUNT_LOW),
+            final_try: self.final_try(),
+            locked: self.locked(),
+            to_be_changed: self.has(CKF_USER_PIN_TO_BE_CHANGED),
+        }
     }
 
     /// What the flags say about the tries left; PKCS#11 has no number.
@@ -89,6 +107,12 @@ pub(super) fn read(info: &CK_TOKEN_INFO) -> (Identity, Flags) {
 fn unpadded(field: &[u8]) -> Vec<u8> {
     let end = field.iter().rposition(|octet| !matches!(octet, b' ' | 0)).map_or(0, |last| last + 1);
     field.get(..end).unwrap_or_default().to_vec()
+}
+
+/// A number as it is outside PKCS#11: CK_ULONG has 32 bits on some machines.
+#[allow(clippy::useless_conversion)]
+pub(super) fn wide(number: CK_ULONG) -> u64 {
+    number.into()
 }
 
 /// What a slot tells about itself.

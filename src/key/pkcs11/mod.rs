@@ -5,8 +5,11 @@
 
 mod activity;
 mod api;
+mod dialect;
 mod error;
+mod generate;
 mod info;
+mod inventory;
 mod key;
 mod locate;
 mod login;
@@ -17,17 +20,22 @@ mod raw;
 mod record;
 mod search;
 mod sign;
+mod store;
 mod token;
 mod uri;
 mod uri_syntax;
 mod worker;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::certificate_store::CertificateStore;
 use super::device::{Device, DeviceOptions, Listing, SigningKey, StoredCertificate, StoredKey, WantedKey};
 use super::error::{KeyError, KeyErrorKind};
+use super::generation::KeyGeneration;
+use super::inventory::{Abilities, Inventory};
 use super::public::PublicKey;
 use key::TokenKey;
 use locate::Located;
@@ -50,6 +58,30 @@ impl Modules {
 
     /// The tokens that the URI selects; at least one. Loads the module where it is not loaded, and enumerates its slots once.
     pub fn open(&mut self, uri: &Uri) -> Result<Box<dyn Device>, KeyError> {
+        Ok(Box::new(self.tokens(uri)?))
+    }
+
+    /// The same, to list what they hold.
+    pub fn inventory(&mut self, uri: &Uri) -> Result<Box<dyn Inventory>, KeyError> {
+        Ok(Box::new(self.tokens(uri)?))
+    }
+
+    /// The same, to ask what they can do.
+    pub fn abilities(&mut self, uri: &Uri) -> Result<Box<dyn Abilities>, KeyError> {
+        Ok(Box::new(self.tokens(uri)?))
+    }
+
+    /// The same, to make a key on the only one of them.
+    pub fn key_generation(&mut self, uri: &Uri) -> Result<Box<dyn KeyGeneration>, KeyError> {
+        Ok(Box::new(self.tokens(uri)?))
+    }
+
+    /// The same, to store certificates on the only one of them.
+    pub fn certificate_store(&mut self, uri: &Uri) -> Result<Box<dyn CertificateStore>, KeyError> {
+        Ok(Box::new(self.tokens(uri)?))
+    }
+
+    fn tokens(&mut self, uri: &Uri) -> Result<TokenDevice, KeyError> {
         if let Some(name) = uri.unknown.first() {
             return Err(KeyError::new(
                 KeyErrorKind::NotFound,
@@ -60,12 +92,7 @@ impl Modules {
         let worker = self.worker(locate::module(&self.options.pkcs11, &uri.module)?)?;
         let admitted = uri.clone();
         worker.run(move |module| module.admit(&admitted))?;
-        Ok(Box::new(TokenDevice {
-            worker,
-            uri: uri.clone(),
-            gave_all: AtomicBool::new(false),
-            listed: Mutex::default(),
-        }))
+        Ok(TokenDevice { worker, uri: uri.clone(), gave_all: AtomicBool::new(false), listed: Mutex::default() })
     }
 
     /// Finalises each module once, and does not wait for one that is stuck.

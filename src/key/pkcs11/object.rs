@@ -2,14 +2,16 @@
 
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CK_ULONG, CKA_ALWAYS_AUTHENTICATE, CKA_CLASS, CKA_EC_PARAMS, CKA_EC_POINT, CKA_ID, CKA_KEY_TYPE,
-    CKA_LABEL, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_PUBLIC_KEY_INFO, CKA_SIGN, CKA_VALUE, CKK_EC, CKK_RSA,
-    CKO_PRIVATE_KEY, CKO_PUBLIC_KEY,
+    CK_ATTRIBUTE_TYPE, CK_ULONG, CKA_ALWAYS_AUTHENTICATE, CKA_CLASS, CKA_EC_PARAMS, CKA_EC_POINT, CKA_EXTRACTABLE,
+    CKA_ID, CKA_KEY_TYPE, CKA_LABEL, CKA_LOCAL, CKA_MODULUS, CKA_NEVER_EXTRACTABLE, CKA_PUBLIC_EXPONENT,
+    CKA_PUBLIC_KEY_INFO, CKA_SENSITIVE, CKA_SIGN, CKA_VALUE, CKK_EC, CKK_RSA, CKO_CERTIFICATE, CKO_PRIVATE_KEY,
+    CKO_PUBLIC_KEY,
 };
 
 use super::super::algorithm::Curve;
 use super::super::device::StoredCertificate;
 use super::super::error::KeyError;
+use super::super::inventory::TokenKeyAttributes;
 use super::super::public::PublicKey;
 use super::api::Api;
 use super::raw::{Object, Room};
@@ -47,20 +49,35 @@ pub(super) fn certificates(
             certificates.push(known.clone());
             continue;
         }
-        let values = read(api, token, *handle, &CERTIFICATE)?;
-        let der = values.octets(CKA_VALUE).unwrap_or_default();
-        // PKCS#11 also has certificates of which only a URL is stored.
-        if der.is_empty() {
-            continue;
-        }
-        let id = values.octets(CKA_ID);
-        let label = values.octets(CKA_LABEL);
-        let reference = reference(token, id.as_deref(), label.as_deref(), ObjectType::Cert, uri);
-        let certificate = StoredCertificate { der, id, reference };
-        token.remember(*handle, certificate.clone());
-        certificates.push(certificate);
+        let Some(read) = certificate(api, token, *handle, uri)? else { continue };
+        token.remember(*handle, read.stored.clone());
+        certificates.push(read.stored);
     }
     Ok(certificates)
+}
+
+/// A certificate object.
+pub(super) struct Certificate {
+    pub(super) stored: StoredCertificate,
+    pub(super) label: Option<Vec<u8>>,
+}
+
+/// Reads a certificate and its label: one call. `None` for one of which only a URL is stored, which PKCS#11 knows too.
+pub(super) fn certificate(
+    api: &Api,
+    token: &mut Token,
+    handle: Object,
+    uri: &Uri,
+) -> Result<Option<Certificate>, KeyError> {
+    let values = read(api, token, handle, &CERTIFICATE)?;
+    let der = values.octets(CKA_VALUE).unwrap_or_default();
+    if der.is_empty() {
+        return Ok(None);
+    }
+    let id = values.octets(CKA_ID);
+    let label = values.octets(CKA_LABEL);
+    let reference = reference(token, id.as_deref(), label.as_deref(), ObjectType::Cert, uri);
+    Ok(Some(Certificate { stored: StoredCertificate { der, id, reference }, label }))
 }
 
 /// A key object, private or public, as far as the token shows it.
@@ -92,11 +109,32 @@ impl KeyObject {
 
 /// Reads a key object: one call.
 pub(super) fn key(api: &Api, token: &mut Token, handle: Object) -> Result<KeyObject, KeyError> {
-    let values = read(api, token, handle, &KEY)?;
+    Ok(key_of(handle, &read(api, token, handle, &KEY)?))
+}
+
+/// Reads a key object and what protects it: one call.
+pub(super) fn protected_key(
+    api: &Api,
+    token: &mut Token,
+    handle: Object,
+) -> Result<(KeyObject, TokenKeyAttributes), KeyError> {
+    let values = read(api, token, handle, &[&KEY[..], &PROTECTION[..]].concat())?;
+    let attributes = TokenKeyAttributes {
+        sensitive: values.flag(CKA_SENSITIVE),
+        extractable: values.flag(CKA_EXTRACTABLE),
+        never_extractable: values.flag(CKA_NEVER_EXTRACTABLE),
+        local: values.flag(CKA_LOCAL),
+        always_authenticate: values.flag(CKA_ALWAYS_AUTHENTICATE),
+        sign: values.flag(CKA_SIGN),
+    };
+    Ok((key_of(handle, &values), attributes))
+}
+
+fn key_of(handle: Object, values: &Values) -> KeyObject {
     let key_type = values.number(CKA_KEY_TYPE);
     let curve =
         values.octets(CKA_EC_PARAMS).filter(|parameters| !parameters.is_empty()).map(|it| PublicKey::curve(&it));
-    let (public_key, problem) = match public_half(&values, key_type, curve.as_ref()) {
+    let (public_key, problem) = match public_half(values, key_type, curve.as_ref()) {
         Ok(public_key) => (public_key, None),
         Err(problem) => (None, Some(problem)),
     };
@@ -105,7 +143,7 @@ pub(super) fn key(api: &Api, token: &mut Token, handle: Object) -> Result<KeyObj
         Some(Err(problem)) => (None, Some(problem)),
         None => (None, None),
     };
-    Ok(KeyObject {
+    KeyObject {
         handle,
         class: values.number(CKA_CLASS),
         key_type,
@@ -116,7 +154,7 @@ pub(super) fn key(api: &Api, token: &mut Token, handle: Object) -> Result<KeyObj
         curve,
         public_key,
         problem: problem.or(curve_problem),
-    })
+    }
 }
 
 /// The public half out of whatever the object shows of it: tokens differ in which attributes a private key has.
@@ -161,6 +199,19 @@ pub(super) fn reference(
     .to_string()
 }
 
+/// What a key or a certificate is called, with its class; `None` for objects of other classes. One call.
+pub(super) fn name(api: &Api, token: &mut Token, handle: Object, uri: &Uri) -> Result<Option<String>, KeyError> {
+    let values = read(api, token, handle, &[&NAMES[..], &[room(CKA_CLASS, NUMBER)]].concat())?;
+    let class = match values.number(CKA_CLASS) {
+        Some(CKO_PRIVATE_KEY) => ObjectType::Private,
+        Some(CKO_PUBLIC_KEY) => ObjectType::Public,
+        Some(CKO_CERTIFICATE) => ObjectType::Cert,
+        _ => return Ok(None),
+    };
+    let (id, label) = (values.octets(CKA_ID), values.octets(CKA_LABEL));
+    Ok(Some(reference(token, id.as_deref(), label.as_deref(), class, uri)))
+}
+
 /// What is on the token, for a person whose URI selects nothing: `object=…;id=…`, so that a typo is seen.
 pub(super) fn inventory(api: &Api, token: &mut Token) -> String {
     let mut listed = Vec::new();
@@ -195,6 +246,10 @@ const NUMBER: usize = size_of::<CK_ULONG>();
 const NAME: usize = 512;
 
 const NAMES: [Room; 2] = [room(CKA_LABEL, NAME), room(CKA_ID, NAME)];
+
+/// What a private key object says of its protection, beside [`KEY`].
+const PROTECTION: [Room; 4] =
+    [room(CKA_SENSITIVE, 1), room(CKA_EXTRACTABLE, 1), room(CKA_NEVER_EXTRACTABLE, 1), room(CKA_LOCAL, 1)];
 
 const CERTIFICATE: [Room; 3] = [room(CKA_ID, NAME), room(CKA_LABEL, NAME), room(CKA_VALUE, 8 * 1024)];
 

@@ -100,7 +100,7 @@ pub(super) fn usable(key: &KeyObject, certificate: Option<&CertificateOfKey>) ->
 }
 
 /// A CKA_KEY_TYPE that cannot sign a request, as people know it.
-fn name_of(key_type: CK_KEY_TYPE) -> String {
+pub(super) fn name_of(key_type: CK_KEY_TYPE) -> String {
     match key_type {
         CKK_EC_EDWARDS => "an Edwards key (Ed25519 or Ed448)".to_owned(),
         CKK_EC_MONTGOMERY => "a key for key agreement (X25519 or X448)".to_owned(),

@@ -281,14 +281,14 @@ fn several(token: &Token, found: &[&KeyObject], uri: &Uri) -> KeyError {
 }
 
 /// Says whether a login was made.
-fn log_in(module: &mut Module, place: usize, uri: &Uri) -> Result<bool, KeyError> {
+pub(super) fn log_in(module: &mut Module, place: usize, uri: &Uri) -> Result<bool, KeyError> {
     let source = module.pin_source(uri, place);
     let (api, token, refused_pins) = module.token_at(place)?;
     login::log_in(api, token, refused_pins, source.as_ref())
 }
 
 /// A `type=` of another class than what is sought: the URI selects no such thing.
-fn excluded(uri: &Uri, sought: ObjectType) -> Result<(), KeyError> {
+pub(super) fn excluded(uri: &Uri, sought: ObjectType) -> Result<(), KeyError> {
     match uri.class {
         Some(class) if class != sought => Err(KeyError::new(
             KeyErrorKind::NotFound,

@@ -8,11 +8,13 @@ use cryptoki_sys::{CK_SLOT_ID, CKF_RW_SESSION};
 
 use super::super::device::{CertificateOfKey, StoredCertificate};
 use super::super::error::KeyError;
+use super::super::inventory::TokenInfo;
 use super::super::secret::Secret;
 use super::api::Api;
 use super::error::{is_loss, refused};
 use super::info::{self, Flags, Identity, SlotTexts};
 use super::raw::{Object, Session};
+use super::uri::Uri;
 
 /// For how long the token's flags count as read before a try.
 const FRESH: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ pub(super) struct Token {
     slot_texts: Option<SlotTexts>,
     session: Option<Session>,
     session_number: u64,
+    /// The session is a read-write one.
+    writes: bool,
     pub(super) logged_in: bool,
     /// The PIN of the login, kept only where it is to serve context logins too.
     pub(super) reusable_pin: Option<Arc<Secret>>,
@@ -46,6 +50,7 @@ impl Token {
             slot_texts: None,
             session: None,
             session_number: 0,
+            writes: false,
             logged_in: false,
             reusable_pin: None,
             lost: false,
@@ -95,10 +100,41 @@ impl Token {
         });
         self.lost |= session.as_ref().is_err_and(is_loss);
         let session = session?;
-        self.session = Some(session);
+        self.writes = false;
+        self.replace_session(api, session);
+        Ok(session)
+    }
+
+    /// Makes the session a read-write one: it takes the other's place before that is closed, so that the login lasts (it ends
+    /// with the last session, PKCS#11 2.40 §5.6).
+    pub(super) fn begin_writing(&mut self, api: &Api) -> Result<(), Error> {
+        if self.writes && self.session.is_some() {
+            return Ok(());
+        }
+        api.activity.about(&self.name());
+        let slot = self.slot;
+        let opened = api.activity.call("C_OpenSession", || api.raw.open_session(slot, CKF_RW_SESSION));
+        self.lost |= opened.as_ref().is_err_and(is_loss);
+        let opened = opened?;
+        let old = self.replace_session(api, opened);
+        self.writes = true;
+        if let Some(old) = old {
+            let closed = api.activity.call("C_CloseSession", || api.raw.close_session(old));
+            self.lost |= closed.is_err();
+        }
+        Ok(())
+    }
+
+    /// Objects are about to change: what was read of them is forgotten.
+    pub(super) fn forget_objects(&mut self) {
+        self.certificates.clear();
+    }
+
+    fn replace_session(&mut self, api: &Api, session: Session) -> Option<Session> {
+        self.forget_objects();
         self.session_number = api.sessions.get() + 1;
         api.sessions.set(self.session_number);
-        Ok(session)
+        self.session.replace(session)
     }
 
     /// Ends the session, and with it whatever operation is under way and the login.
@@ -143,6 +179,26 @@ impl Token {
         self.flags = flags;
         self.flags_read = Some(Instant::now());
         Ok(flags)
+    }
+
+    /// The token as people see it; `uri` tells which module was named.
+    pub(super) fn describe(&mut self, api: &Api, uri: &Uri) -> Result<TokenInfo, KeyError> {
+        let flags = self.flags(api)?;
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let Identity { label, manufacturer, model, serial } = &self.identity;
+        Ok(TokenInfo {
+            reference: Uri { module: uri.module.clone(), ..self.identity.uri() }.to_string(),
+            label: text(label),
+            serial: text(serial),
+            manufacturer: text(manufacturer),
+            model: text(model),
+            slot: info::wide(self.slot),
+            pin: flags.pin(),
+            login_required: flags.login_required(),
+            keypad: flags.keypad(),
+            write_protected: flags.write_protected(),
+            logged_in: self.logged_in,
+        })
     }
 
     /// What C_GetSlotInfo tells, asked once.

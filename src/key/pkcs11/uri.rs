@@ -94,6 +94,19 @@ impl Uri {
         self
     }
 
+    /// The label (CKA_LABEL) that the URI names.
+    pub fn label(&self) -> Option<&[u8]> {
+        self.object.as_deref()
+    }
+
+    /// The same tokens, and the object that the other URI selects, with its PIN source where this one has none.
+    #[must_use]
+    pub fn with_object_of(mut self, other: &Self) -> Self {
+        self.object.clone_from(&other.object);
+        self.id.clone_from(&other.id);
+        self.or_pin_of(other)
+    }
+
     /// Whether the URI selects whole tokens, and with them every object on them.
     pub(super) fn selects_every_object(&self) -> bool {
         self.object.is_none() && self.id.is_none()

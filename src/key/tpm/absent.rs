@@ -5,6 +5,9 @@ mod name;
 
 use super::device::{Device, DeviceOptions};
 use super::error::{KeyError, KeyErrorKind};
+use super::generation::NewKey;
+use super::inventory::{Contents, Inventory};
+use super::public::PublicKey;
 pub use handle::Handle;
 pub use name::Name;
 
@@ -16,6 +19,45 @@ pub fn open_handle(handle: &Handle, _options: &DeviceOptions) -> Result<Box<dyn 
 /// Fails: this build has no TPM support.
 pub fn open_key_file(name: &str, _pem: &[u8], _options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {
     Err(without_tpm(name))
+}
+
+/// Where a new key would be kept.
+#[derive(Clone, Copy, Debug)]
+pub enum NewKeyPlace {
+    /// In a file.
+    File,
+    /// In the TPM.
+    Persistent(Handle),
+}
+
+/// A key that no build without TPM support makes.
+#[derive(Clone, Debug)]
+pub struct MadeKey {
+    /// Its public half.
+    pub public_key: PublicKey,
+    /// Its file.
+    pub pem: Option<String>,
+}
+
+/// Fails: this build has no TPM support.
+pub fn generate(_new: &NewKey, place: NewKeyPlace, _options: &DeviceOptions) -> Result<MadeKey, KeyError> {
+    Err(match place {
+        NewKeyPlace::File => without_tpm("the new key"),
+        NewKeyPlace::Persistent(handle) => without_tpm(&handle.to_string()),
+    })
+}
+
+/// Lists nothing: this build has no TPM support.
+pub fn inventory(_options: &DeviceOptions) -> Box<dyn Inventory> {
+    Box::new(Absent)
+}
+
+struct Absent;
+
+impl Inventory for Absent {
+    fn contents(&self, _log_in: bool) -> Result<Vec<Contents>, KeyError> {
+        Err(KeyError::new(KeyErrorKind::Unsupported, "this build has no TPM support (its feature tpm was left out)"))
+    }
 }
 
 /// There is no library to keep silent.

@@ -10,9 +10,9 @@ use tss_esapi::interface_types::resource_handles::Provision;
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::Auth;
 
-use super::super::algorithm::KeyAlgorithm;
 use super::super::device::DeviceOptions;
 use super::super::error::{KeyError, KeyErrorKind};
+use super::super::generation::NewKey;
 use super::super::public::PublicKey;
 use super::super::secret::{Secret, SecretKind, SecretRequest};
 use super::context::{self, Tpm};
@@ -26,47 +26,31 @@ use super::reach::Reach;
 use super::refusal::{self, Refusal};
 use super::worker::{self, Turn};
 
-/// The key to make. It signs and does nothing else, and cannot leave its TPM (fixedTPM, fixedParent, sensitiveDataOrigin).
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// RSA-2048, RSA-3072, RSA-4096, P-256, P-384 or P-521; TPMs lack some of them.
-    pub algorithm: KeyAlgorithm,
-    /// A persistent storage key to put it under; else the owner hierarchy's P-256 primary key.
-    pub parent: Option<Handle>,
-    /// Whether it gets the password that the source of [`SecretKind::TpmKeyPassword`] gives. Without one it is exempt from
-    /// dictionary-attack protection, so that lockout does not stop it.
-    pub with_password: bool,
-    /// Where it is kept.
-    pub place: NewKeyPlace,
-}
-
 /// Where a new key is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum NewKeyPlace {
-    /// In a file.
-    File {
-        /// What the key is for. tpm2-openssl 1.1 and aws_signing_helper 1.8 do not read files that have one.
-        description: Option<String>,
-    },
+    /// In a file, which the caller writes.
+    File,
     /// In the TPM.
     Persistent(Handle),
 }
 
 /// A key that was made.
 #[derive(Clone, Debug)]
-pub struct GeneratedKey {
+pub struct MadeKey {
     /// Its public half.
     pub public_key: PublicKey,
     /// The `TSS2 PRIVATE KEY` PEM; `None` for a key at a persistent handle.
     pub pem: Option<String>,
 }
 
-/// Makes a key. Its password and its parent's come from the options' sources.
+/// Makes a key that signs and does nothing else, and cannot leave its TPM (fixedTPM, fixedParent, sensitiveDataOrigin). Its password
+/// and its parent's come from the options' sources.
 ///
-/// Fails with [`KeyErrorKind::Reference`] where the handle is taken, and before anything is made then.
-pub fn generate(new: &NewKey, options: &DeviceOptions) -> Result<GeneratedKey, KeyError> {
+/// Fails with [`KeyErrorKind::Taken`] where the handle is taken, and before anything is made then.
+pub fn generate(new: &NewKey, place: NewKeyPlace, options: &DeviceOptions) -> Result<MadeKey, KeyError> {
     let ask = |kind, device: &str| options.secrets.obtain(&SecretRequest { kind, device, warning: None }, None);
-    let password = new.with_password.then(|| ask(SecretKind::TpmKeyPassword, "the new TPM key")).transpose()?;
+    let password = new.tpm.with_password.then(|| ask(SecretKind::TpmKeyPassword, "the new TPM key")).transpose()?;
     if password.as_ref().is_some_and(|password| password.expose().is_empty()) {
         return Err(KeyError::new(
             KeyErrorKind::SecretMissing,
@@ -82,6 +66,7 @@ pub fn generate(new: &NewKey, options: &DeviceOptions) -> Result<GeneratedKey, K
     loop {
         let work = Work {
             new: new.clone(),
+            place,
             password: password.clone(),
             parent_password: parent_password.clone(),
             srk_name: options.tpm.srk_name.clone(),
@@ -109,17 +94,18 @@ pub fn generate(new: &NewKey, options: &DeviceOptions) -> Result<GeneratedKey, K
 
 struct Work {
     new: NewKey,
+    place: NewKeyPlace,
     password: Option<Arc<Secret>>,
     parent_password: Option<Arc<Secret>>,
     srk_name: Option<Name>,
 }
 
 impl Work {
-    fn run(&self, tpm: &mut Tpm) -> Result<GeneratedKey, Refusal> {
-        if let NewKeyPlace::Persistent(handle) = &self.new.place {
-            check_free(tpm, *handle)?;
+    fn run(&self, tpm: &mut Tpm) -> Result<MadeKey, Refusal> {
+        if let NewKeyPlace::Persistent(handle) = self.place {
+            check_free(tpm, handle)?;
         }
-        let parent = self.new.parent.map_or(Parent::Primary(Hierarchy::Owner, Template::Ecc), Parent::Persistent);
+        let parent = self.new.tpm.parent.map_or(Parent::Primary(Hierarchy::Owner, Template::Ecc), Parent::Persistent);
         let made = parent::with_parent(
             tpm,
             parent,
@@ -128,18 +114,18 @@ impl Work {
             |tpm, parent, _| self.create(tpm, parent),
         );
         let ((area, private, loaded), salt_key) = made?;
-        if let (NewKeyPlace::Persistent(handle), Some(loaded)) = (&self.new.place, loaded) {
-            self.persist(tpm, *handle, loaded, &salt_key)?;
+        if let (NewKeyPlace::Persistent(handle), Some(loaded)) = (self.place, loaded) {
+            self.persist(tpm, handle, loaded, &salt_key)?;
         }
         let public_key = area.public_key()?;
-        let pem = match &self.new.place {
+        let pem = match self.place {
             NewKeyPlace::Persistent(_) => None,
-            NewKeyPlace::File { description } => Some(
+            NewKeyPlace::File => Some(
                 TpmKeyFile {
                     without_password: self.password.is_none(),
                     policy: Vec::new(),
                     seed: None,
-                    description: description.clone(),
+                    description: self.new.tpm.description.clone(),
                     parent,
                     public: area,
                     private,
@@ -147,7 +133,7 @@ impl Work {
                 .to_pem()?,
             ),
         };
-        Ok(GeneratedKey { public_key, pem })
+        Ok(MadeKey { public_key, pem })
     }
 
     /// Makes the key under this parent; loads it where it is to be persistent.
@@ -172,8 +158,8 @@ impl Work {
         })?;
         let area = context::area(&made.out_public)?;
         let private = made.out_private.value().to_vec();
-        let loaded = match self.new.place {
-            NewKeyPlace::File { .. } => None,
+        let loaded = match self.place {
+            NewKeyPlace::File => None,
             NewKeyPlace::Persistent(_) => Some(tpm.load(parent_handle, parent.authorisation, &private, &area)?),
         };
         Ok((area, private, loaded))
@@ -239,7 +225,7 @@ fn check_free(tpm: &mut Tpm, handle: Handle) -> Result<(), Fault> {
         Err(fault) if fault.is(ResponseCode::HANDLE) => Ok(()),
         Err(fault) => Err(fault),
         Ok(_) => Err(KeyError::new(
-            KeyErrorKind::Reference,
+            KeyErrorKind::Taken,
             format!("{handle} is taken already, and nothing is overwritten: name another handle"),
         )
         .into()),

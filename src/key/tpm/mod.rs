@@ -1,13 +1,14 @@
 //! Keys in a TPM 2.0: `TSS2 PRIVATE KEY` files and persistent handles, through tpm2-tss, which is loaded at run time.
 //!
 //! `keyfile`, `name`, `public`, `policy` and `scheme` are pure. `reach` finds the TPM; `line` and `wire` carry commands to it; `tcti`,
-//! `library` and `symbols` are the edges to tpm2-tss; `context` is an open TPM, with which `parent`, `sign` and `generate` work on the
-//! thread of `worker`; `key` joins it all to the key layer's traits.
+//! `library` and `symbols` are the edges to tpm2-tss; `context` is an open TPM, with which `parent`, `sign`, `generate` and
+//! `inventory` work on the thread of `worker`; `key` joins it all to the key layer's traits.
 
 mod context;
 mod error;
 mod generate;
 mod handle;
+mod inventory;
 mod key;
 mod keyfile;
 mod library;
@@ -28,8 +29,9 @@ mod worker;
 
 use super::device::{Device, DeviceOptions};
 use super::error::KeyError;
-pub use generate::{GeneratedKey, NewKey, NewKeyPlace, generate};
+pub use generate::{MadeKey, NewKeyPlace, generate};
 pub use handle::Handle;
+pub use inventory::inventory;
 pub use library::silence;
 pub use name::Name;
 

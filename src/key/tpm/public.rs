@@ -5,6 +5,7 @@ use aws_lc_rs::digest;
 
 use super::super::algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
+use super::super::inventory::TpmKeyAttributes;
 use super::super::public::PublicKey;
 use super::marshal::{self, Reader};
 use super::name::Name;
@@ -30,6 +31,7 @@ const SENSITIVE_DATA_ORIGIN: u32 = 1 << 5;
 const USER_WITH_AUTH: u32 = 1 << 6;
 const NO_DA: u32 = 1 << 10;
 const RESTRICTED: u32 = 1 << 16;
+const DECRYPT: u32 = 1 << 17;
 const SIGN: u32 = 1 << 18;
 
 /// TPM_ALG_ID of a hash.
@@ -227,6 +229,32 @@ impl PublicArea {
     /// Whether the password alone, without a policy, authorises the key's use.
     pub(super) fn is_usable_by_password(&self) -> bool {
         self.attributes & USER_WITH_AUTH != 0
+    }
+
+    /// What the object is protected by and may do.
+    pub(super) fn attributes(&self) -> TpmKeyAttributes {
+        let has = |attribute| self.attributes & attribute != 0;
+        TpmKeyAttributes {
+            fixed_tpm: has(FIXED_TPM),
+            fixed_parent: has(FIXED_PARENT),
+            sensitive_data_origin: has(SENSITIVE_DATA_ORIGIN),
+            user_with_auth: has(USER_WITH_AUTH),
+            no_da: has(NO_DA),
+            sign: has(SIGN),
+            decrypt: has(DECRYPT),
+            restricted: has(RESTRICTED),
+        }
+    }
+
+    /// What kind of object it is, as people call it.
+    pub(super) fn kind_name(&self) -> String {
+        match &self.unique {
+            Unique::Rsa { .. } => "RSA".to_owned(),
+            Unique::Ecc { .. } => "EC".to_owned(),
+            Unique::Other(ALG_KEYEDHASH) => "sealed data or an HMAC key".to_owned(),
+            Unique::Other(ALG_SYMCIPHER) => "a symmetric key".to_owned(),
+            Unique::Other(other) => format!("TPM object type 0x{other:04x}"),
+        }
     }
 
     /// The scheme that is fixed in the key.

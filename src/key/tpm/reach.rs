@@ -59,6 +59,14 @@ impl Reach {
         Self { way: Way::Path(DEFAULT_DEVICE.into()), named_by: "the default" }
     }
 
+    /// The path or the TCTI string.
+    pub(super) fn way_as_text(&self) -> String {
+        match &self.way {
+            Way::Path(path) => path.display().to_string(),
+            Way::Tcti(tcti) => tcti.clone(),
+        }
+    }
+
     /// Opens the way to the TPM. No command is sent. A read from a socket ends soon after the limit.
     pub(super) fn connect(&self, limit: Duration) -> Result<Box<dyn Line>, KeyError> {
         match &self.way {
@@ -98,10 +106,7 @@ impl Reach {
 
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.way {
-            Way::Path(path) => write!(f, "TPM {}", path.display()),
-            Way::Tcti(tcti) => write!(f, "TPM {tcti}"),
-        }
+        write!(f, "TPM {}", self.way_as_text())
     }
 }
 

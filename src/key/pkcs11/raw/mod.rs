@@ -15,8 +15,8 @@ use std::ptr;
 use cryptoki::context::Function;
 use cryptoki::error::{Error, Rv, RvError};
 use cryptoki_sys::{
-    CK_C_GetFunctionList, CK_C_INITIALIZE_ARGS, CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_SLOT_ID, CK_SLOT_INFO,
-    CK_TOKEN_INFO, CK_TRUE, CK_ULONG,
+    CK_C_GetFunctionList, CK_C_INITIALIZE_ARGS, CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_MECHANISM_INFO,
+    CK_MECHANISM_TYPE, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_TRUE, CK_ULONG,
 };
 use libloading::Library;
 
@@ -24,6 +24,9 @@ pub(super) use session::{Object, Room, Session, User};
 
 /// More than any machine has; a module that claims more is not believed.
 const MOST_SLOTS: usize = 4096;
+
+/// More than any token has: PKCS#11 3.2 defines some 450.
+const MOST_MECHANISMS: usize = 4096;
 
 /// Why a file could not be used as a module.
 #[derive(Debug)]
@@ -130,6 +133,41 @@ impl Raw {
         // SAFETY: the function fills one structure, which outlives the call.
         let outcome = unsafe { function(slot, &mut info) };
         Rv::from(outcome).into_result(Function::GetTokenInfo)?;
+        Ok(info)
+    }
+
+    /// The mechanisms of a token: one call, two where there are more than 512 of them.
+    pub(super) fn mechanisms(&self, slot: CK_SLOT_ID) -> Result<Vec<CK_MECHANISM_TYPE>, Error> {
+        let function = self.functions.C_GetMechanismList.ok_or(Error::NullFunctionPointer)?;
+        let mut room = 512;
+        loop {
+            let mut mechanisms: Vec<CK_MECHANISM_TYPE> = vec![0; room];
+            let mut count = room as CK_ULONG;
+            // SAFETY: `mechanisms` has room for `count` of them, and the function writes no more than that (PKCS#11 2.40 §5.5).
+            let outcome = unsafe { function(slot, mechanisms.as_mut_ptr(), &mut count) };
+            let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+            match Rv::from(outcome) {
+                Rv::Error(RvError::BufferTooSmall) if wanted > room && wanted <= MOST_MECHANISMS => room = wanted,
+                other => {
+                    other.into_result(Function::GetMechanismList)?;
+                    mechanisms.truncate(wanted);
+                    return Ok(mechanisms);
+                }
+            }
+        }
+    }
+
+    /// What a token tells about one of its mechanisms.
+    pub(super) fn mechanism_info(
+        &self,
+        slot: CK_SLOT_ID,
+        mechanism: CK_MECHANISM_TYPE,
+    ) -> Result<CK_MECHANISM_INFO, Error> {
+        let function = self.functions.C_GetMechanismInfo.ok_or(Error::NullFunctionPointer)?;
+        let mut info = CK_MECHANISM_INFO::default();
+        // SAFETY: the function fills one structure, which outlives the call.
+        let outcome = unsafe { function(slot, mechanism, &mut info) };
+        Rv::from(outcome).into_result(Function::GetMechanismInfo)?;
         Ok(info)
     }
 }

@@ -1,4 +1,4 @@
-//! Calls within a session: login, objects, signature. Handles are numbers that the module checks.
+//! Calls within a session: login, objects, key pairs, signature. Handles are numbers that the module checks.
 #![allow(unsafe_code)]
 
 use std::ptr;
@@ -155,6 +155,57 @@ impl Raw {
             refused => refused.into_result(Function::GetAttributeValue)?,
         }
         Ok(template.iter().zip(values).map(|(entry, value)| shown(entry.ulValueLen, value)).collect())
+    }
+
+    /// C_GenerateKeyPair: the public object and the private one.
+    pub(in super::super) fn generate_pair(
+        &self,
+        session: Session,
+        mechanism: &Mechanism<'_>,
+        public: &[Attribute],
+        private: &[Attribute],
+    ) -> Result<(Object, Object), Error> {
+        let function = self.functions.C_GenerateKeyPair.ok_or(Error::NullFunctionPointer)?;
+        let mut mechanism = CK_MECHANISM::from(mechanism);
+        let mut public: Vec<CK_ATTRIBUTE> = public.iter().map(CK_ATTRIBUTE::from).collect();
+        let mut private: Vec<CK_ATTRIBUTE> = private.iter().map(CK_ATTRIBUTE::from).collect();
+        let (mut public_key, mut private_key) = (0, 0);
+        // SAFETY: the mechanism and the values that the entries point to outlive the call, which only reads them
+        // (PKCS#11 2.40 §5.13); it writes two handles.
+        let outcome = unsafe {
+            function(
+                session.0,
+                &mut mechanism,
+                public.as_mut_ptr(),
+                public.len() as CK_ULONG,
+                private.as_mut_ptr(),
+                private.len() as CK_ULONG,
+                &mut public_key,
+                &mut private_key,
+            )
+        };
+        Rv::from(outcome).into_result(Function::GenerateKeyPair)?;
+        Ok((Object(public_key), Object(private_key)))
+    }
+
+    /// C_CreateObject.
+    pub(in super::super) fn create(&self, session: Session, template: &[Attribute]) -> Result<Object, Error> {
+        let function = self.functions.C_CreateObject.ok_or(Error::NullFunctionPointer)?;
+        let mut entries: Vec<CK_ATTRIBUTE> = template.iter().map(CK_ATTRIBUTE::from).collect();
+        let mut object = 0;
+        // SAFETY: each entry points to a value in `template`, which outlives the call; the module only reads them
+        // (PKCS#11 2.40 §5.7) and writes one handle.
+        let outcome = unsafe { function(session.0, entries.as_mut_ptr(), entries.len() as CK_ULONG, &mut object) };
+        Rv::from(outcome).into_result(Function::CreateObject)?;
+        Ok(Object(object))
+    }
+
+    /// C_DestroyObject.
+    pub(in super::super) fn destroy(&self, session: Session, object: Object) -> Result<(), Error> {
+        let function = self.functions.C_DestroyObject.ok_or(Error::NullFunctionPointer)?;
+        // SAFETY: takes handles only.
+        let outcome = unsafe { function(session.0, object.0) };
+        Rv::from(outcome).into_result(Function::DestroyObject)
     }
 
     /// C_SignInit.
