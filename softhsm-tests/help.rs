@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 
 use crate::support::command::keyanchor;
+use crate::support::shell::keyanchor_calls;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: &[&str] = &[
     "credential-process",
     "serve",
     "env",
@@ -17,6 +18,8 @@ const COMMANDS: [&str; 11] = [
     "sign-string",
     "read-certificate-data",
     "sandbox",
+    "completions",
+    "man",
     "version",
 ];
 
@@ -60,10 +63,38 @@ fn help_has_no_peculiarities() {
             assert!(line.chars().count() <= 130, "too long for a terminal: {line}");
         }
         // Every flag says what it does: its words follow on its own line or on the next one.
-        let lines: Vec<_> = help.text().lines().collect();
+        let lines: Vec<_> = help.text().lines().take_while(|line| *line != "Examples:").collect();
         for pair in lines.windows(2).filter(|pair| pair[0].trim_start().starts_with("--")) {
             let words = pair[0].trim_start().split_once("  ").map_or(pair[1], |(_, words)| words).trim();
             assert!(words.starts_with(|first: char| first.is_uppercase()), "says nothing: {pair:?}");
+        }
+    }
+}
+
+/// What stands below the help's last heading.
+fn examples(arguments: &[&str]) -> String {
+    let help = keyanchor(arguments).arg("--help").run();
+    let parts = help.succeeds().text().split_once("\nExamples:\n");
+    let (_, examples) = parts.unwrap_or_else(|| panic!("{arguments:?} has no examples: set after_help\n{help}"));
+    examples.to_owned()
+}
+
+#[test]
+fn every_command_has_examples_that_are_command_lines() {
+    let commands: Vec<&[&str]> = COMMANDS.iter().map(std::slice::from_ref).collect();
+    for arguments in [&[][..]].into_iter().chain(commands) {
+        let examples = examples(arguments);
+        let too_long = examples.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(too_long, None, "{arguments:?}: wider than 100 columns");
+        // What an example is for stands before it, less indented.
+        let lines = examples.lines().filter(|line| line.starts_with("    "));
+        let calls = keyanchor_calls(&lines.collect::<Vec<_>>().join("\n"));
+        assert!(
+            calls.iter().any(|words| words[1..].iter().zip(arguments).all(|(word, wanted)| word == wanted)),
+            "{examples}"
+        );
+        for words in calls {
+            keyanchor::cli::check(&words).unwrap_or_else(|failure| panic!("{words:?}: {failure}"));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::command::{Run, keyanchor, tool};
 use crate::support::key::{Key, KeyFile};
 use crate::support::pki::{Ca, Draft, bundle};
+use crate::support::shell::keyanchor_calls;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
 use crate::support::spy::Spy;
 use crate::support::{Environment, Folder};
@@ -186,4 +187,23 @@ fn the_spy_counts_calls_by_name() {
     assert_eq!(spy.calls().of("C_Initialize"), 1);
     assert_eq!(spy.calls().of("C_Sign"), 0);
     assert!(spy.calls().total() > 4, "{:?}", spy.calls());
+}
+
+#[test]
+fn calls_are_found_in_a_shell_text_as_the_shell_would_find_them() {
+    let calls = keyanchor_calls(
+        "PIN=x sudo keyanchor generate --private-key 'pkcs11:token=a b;object=c' # keyanchor no\n\
+         key=\"$(keyanchor list \\\n  --json | jq .)\"; /opt/keyanchor man >file && man keyanchor\n\
+         credential_process = /usr/bin/keyanchor credential-process --pkcs11 \"pkcs11:x?y&z\"\n\
+         source <(keyanchor completions bash)",
+    );
+    let calls: Vec<_> = calls.iter().map(|words| words[1..].join("|")).collect();
+    let wanted = [
+        "generate|--private-key|pkcs11:token=a b;object=c",
+        "list|--json",
+        "man",
+        "credential-process|--pkcs11|pkcs11:x?y&z",
+        "completions|bash",
+    ];
+    assert_eq!(calls, wanted);
 }

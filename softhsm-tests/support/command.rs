@@ -342,13 +342,23 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Whether the AWS CLI is there. Where it is not, says which test is skipped: past the capture of test output, so that a person
-/// sees it.
+/// Whether the AWS CLI is there and runs, see [`is_there`].
 pub fn has_aws_cli(test: &str) -> bool {
-    let there = Command::new("aws").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let there = there.is_ok_and(|status| status.success());
+    runs("aws", test, |status| status.success())
+}
+
+/// Whether there is this program, of those that not every machine can have. Where it is not, says which test is skipped: past the
+/// capture of test output, so that a person sees it.
+pub fn is_there(program: &str, test: &str) -> bool {
+    runs(program, test, |_| true)
+}
+
+fn runs(program: &str, test: &str, is_good: impl FnOnce(ExitStatus) -> bool) -> bool {
+    let mut asked = Command::new(program);
+    let asked = asked.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there = asked.is_ok_and(is_good);
     if !there {
-        let _ = writeln!(std::io::stderr(), "skipped {test}: the AWS CLI (aws) is not installed");
+        let _ = writeln!(std::io::stderr(), "skipped {test}: {program} is not installed");
     }
     there
 }

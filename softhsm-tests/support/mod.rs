@@ -7,6 +7,7 @@
 //! - `der.rs`: the few DER forms of which certificates are made;
 //! - `pki.rs`: a CA whose certificates may have any fault;
 //! - `own_process.rs`: scenarios within the library that need a process of their own;
+//! - `shell.rs`: the commands of a shell text, as words;
 //! - `softhsm.rs`: SoftHSM tokens made with other people's tools;
 //! - `fault.rs`: the faults that SoftHSM cannot have, by the module in `softhsm-tests/fault-module`;
 //! - `sandbox.rs`: the service that verifies, as a process of its own;
@@ -23,6 +24,7 @@ pub mod key;
 pub mod own_process;
 pub mod pki;
 pub mod sandbox;
+pub mod shell;
 pub mod softhsm;
 pub mod spy;
 pub mod swtpm;

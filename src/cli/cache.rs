@@ -6,8 +6,16 @@ use super::{Failure, FailureKind};
 use crate::files::SharedFileError;
 use crate::vend::cache::{Cache, Listed};
 
+const EXAMPLES: &str = "\
+Examples:
+  What is kept, and until when it is good:
+    keyanchor cache list
+  Forget it all:
+    keyanchor cache clear";
+
 /// List or remove the credentials that credential-process --cache keeps
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,

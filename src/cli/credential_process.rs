@@ -13,8 +13,19 @@ use super::{Failure, FailureKind, output};
 use crate::session::Session;
 use crate::vend::{Vend, environment, process};
 
+const EXAMPLES: &str = "\
+Examples:
+  In ~/.aws/config, for an identity of the configuration file; one signature for many calls:
+    credential_process = /usr/local/bin/keyanchor credential-process --cache --identity web
+  With everything on the command line, and each step said on stderr:
+    keyanchor credential-process --verbose --pkcs11 'pkcs11:token=prod;object=web-01' \\
+        --trust-anchor-arn \"$ANCHOR\" --profile-arn \"$PROFILE\" --role-arn \"$ROLE\"
+  In a shell:
+    eval \"$(keyanchor credential-process --identity web --format env)\"";
+
 /// Print temporary credentials for the AWS SDKs' credential_process
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Reuse credentials that an earlier call kept, and keep new ones, for this account alone
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, help_heading = "Credentials")]

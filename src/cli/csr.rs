@@ -12,9 +12,17 @@ use crate::identity;
 use crate::key::Devices;
 use crate::provision::request::request;
 
+const EXAMPLES: &str = "\
+Examples:
+  For a key on a token, to be sent to a CA:
+    keyanchor csr --pkcs11 'pkcs11:token=prod;object=web-01' --subject CN=web-01 --out web-01.csr
+  With names beside the subject, to stdout:
+    keyanchor csr --tpm /etc/keyanchor/key.pem --subject 'CN=web-01,O=Example' \\
+        --dns web-01.example.org --uri spiffe://example.org/web";
+
 /// Make a signing request (PKCS#10) for a key, signed on its device
 #[derive(clap::Args, Debug)]
-#[command(mut_args(|flag| without(&["intermediates"], flag)))]
+#[command(after_help = EXAMPLES, mut_args(|flag| without(&["intermediates"], flag)))]
 pub struct Args {
     #[command(flatten)]
     subject: SubjectArgs,

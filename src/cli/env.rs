@@ -9,8 +9,16 @@ use super::{Failure, FailureKind, output};
 use crate::files::shell_word;
 use crate::vend::server::CONTAINER_PATH;
 
+const EXAMPLES: &str = "\
+Examples:
+  In a shell:
+    eval \"$(keyanchor env --consumer shop)\"
+  For the unit of the consumer's service, with serve --port 9000:
+    keyanchor env --consumer shop --format unit --port 9000";
+
 /// Print the variables of a consumer of serve
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Consumer: a [consumer.NAME] of the configuration file
     #[arg(long, value_name = "NAME")]

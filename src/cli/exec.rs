@@ -37,8 +37,16 @@ const OTHER_SOURCES: [&str; 5] = [
 const SECRETS: [SecretKind; 4] =
     [SecretKind::UserPin, SecretKind::ContextPin, SecretKind::TpmKeyPassword, SecretKind::TpmParentPassword];
 
+const EXAMPLES: &str = "\
+Examples:
+  Credentials for one command:
+    keyanchor exec --identity web -- aws sts get-caller-identity
+  For one that may run longer than the credentials live:
+    keyanchor exec --serve --identity web -- terraform apply";
+
 /// Run a command with temporary credentials in its environment
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Give the command an endpoint of its own, which has fresh credentials for as long as it runs
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, help_heading = "Command")]

@@ -2,6 +2,7 @@
 
 mod cache;
 mod cached;
+mod completions;
 mod credential_process;
 mod csr;
 mod env;
@@ -10,6 +11,7 @@ mod failure;
 mod identity_args;
 mod identity_settings;
 mod log;
+mod man;
 mod out_args;
 mod output;
 mod read_certificate_data;
@@ -28,14 +30,23 @@ mod vending;
 mod version;
 mod words;
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::conclude;
 pub use failure::{Failure, FailureKind};
 
+const EXAMPLES: &str = "\
+Examples:
+  A credential, for the AWS SDKs' credential_process:
+    keyanchor credential-process --identity web
+  Flags and examples of a command:
+    keyanchor credential-process --help";
+
 /// AWS credentials from private keys that never leave the hardware
 #[derive(Parser)]
-#[command(name = "keyanchor", version, args_override_self = true)]
+#[command(name = "keyanchor", version, args_override_self = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,16 +65,31 @@ enum Command {
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     Sandbox(Box<sandbox::Args>),
+    Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
 }
 
 /// Parses the arguments, runs the command, prints a failure. The exit code says what kind it was.
 pub fn main() -> u8 {
-    let parsed = values::with_switches(Cli::command()).try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
-    match parsed {
+    match parse(std::env::args_os()) {
         Ok(cli) => run(cli.command),
         Err(error) => conclude(usage::explain(&error)),
     }
+}
+
+/// Whether these words, the program's name first, are a command line: all that can be told before the command runs.
+pub fn check(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<(), Failure> {
+    parse(words).err().and_then(|error| usage::failure(&error)).map_or(Ok(()), Err)
+}
+
+fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    tree().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+}
+
+/// The command definitions.
+fn tree() -> clap::Command {
+    values::with_switches(Cli::command())
 }
 
 fn run(command: Command) -> u8 {
@@ -78,6 +104,8 @@ fn run(command: Command) -> u8 {
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
         Command::Sandbox(args) => conclude(sandbox::run(*args)),
+        Command::Completions(args) => conclude(completions::run(&args, &Cli::command())),
+        Command::Man(args) => conclude(man::run(&args, tree())),
         Command::Version(args) => conclude(version::run(args)),
     }
 }

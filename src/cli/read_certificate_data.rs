@@ -28,9 +28,16 @@ const OF_KEYS: [&str; 10] = [
     "no_tpm_key_password",
 ];
 
+const EXAMPLES: &str = "\
+Examples:
+  List the certificates on a token, each with its URI:
+    keyanchor read-certificate-data --certificate 'pkcs11:token=prod'
+  A certificate file, as JSON:
+    keyanchor read-certificate-data --certificate /etc/keyanchor/certificate.pem";
+
 /// Print a certificate, or list those on a token
 #[derive(clap::Args, Debug)]
-#[command(mut_args(|flag| without(&OF_KEYS, flag)))]
+#[command(after_help = EXAMPLES, mut_args(|flag| without(&OF_KEYS, flag)))]
 pub struct Args {
     #[command(flatten)]
     identity: IdentityArgs,

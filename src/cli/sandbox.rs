@@ -45,9 +45,19 @@ Requests are verified and logged all the same. KIND is one of
     close-tls       the connection is closed right after the TLS handshake
     clock:SECONDS   the service's clock and Date header are off (+600, -600)";
 
+const EXAMPLES: &str = "\
+Examples:
+  A service at a fixed place that trusts your CA:
+    keyanchor sandbox --trust-anchor ca.pem --listen 127.0.0.1:8443 --ca-out sandbox-ca.pem
+  A credential from it, in another shell:
+    keyanchor credential-process --identity web \\
+        --endpoint https://127.0.0.1:8443 --ca-bundle sandbox-ca.pem
+  A service that is away for the first three requests:
+    keyanchor sandbox --trust-anchor ca.pem --fault 503:3";
+
 /// Run a local Roles Anywhere service that verifies requests
 #[derive(clap::Args)]
-#[command(long_about = LONG_ABOUT)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub struct Args {
     /// Certificates (PEM) that requests must chain to; repeatable
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]

@@ -29,9 +29,19 @@ identity in the configuration file. Its consumers get a token each, which decide
 /// process ended within two seconds.
 const FAREWELL: Duration = Duration::from_millis(300);
 
+const EXAMPLES: &str = "\
+Examples:
+  Every identity of the configuration file, for SDKs with
+  AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9911:
+    keyanchor serve --keep-trying
+  One role of a key in the TPM, watched by a probe at http://127.0.0.1:9912/readyz:
+    keyanchor serve --status-listen 127.0.0.1:9912 \\
+        --tpm /etc/keyanchor/key.pem --certificate /etc/keyanchor/certificate.pem \\
+        --trust-anchor-arn \"$ANCHOR\" --profile-arn \"$PROFILE\" --role-arn \"$ROLE\"";
+
 /// Serve credentials to the SDKs of this machine
 #[derive(clap::Args, Debug)]
-#[command(long_about = LONG_ABOUT)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub struct Args {
     /// Port of 127.0.0.1 to listen on; 0 takes a free one [default: 9911, unless --listen is given]
     #[arg(long, value_name = "PORT", help_heading = "Server")]

@@ -17,9 +17,15 @@ const MESSAGE: &[u8] = b"AWS Roles Anywhere Credential Helper Signing Test1";
 /// What the key's own part is the SHA-256 of, together with the public key.
 const PUBLIC_KEY_PREFIX: &[u8] = b"IAM RA";
 
+const EXAMPLES: &str = "\
+Examples:
+  Show that a key signs, before AWS comes into play:
+    keyanchor sign-string --pkcs11 'pkcs11:token=prod;object=web-01'
+    keyanchor sign-string --tpm /etc/keyanchor/key.pem --format text";
+
 /// Sign a fixed message, to show that a key works
 #[derive(clap::Args, Debug)]
-#[command(mut_args(|flag| without(&["intermediates"], flag)))]
+#[command(after_help = EXAMPLES, mut_args(|flag| without(&["intermediates"], flag)))]
 pub struct Args {
     #[command(flatten)]
     identity: IdentityArgs,

@@ -22,8 +22,17 @@ use crate::vend::update::{Profile, Report, SystemClock, UpdateError, Updater, Wa
 /// The profile that SDKs use where none is named.
 const DEFAULT_PROFILE: &str = "default";
 
+const EXAMPLES: &str = "\
+Examples:
+  Keep the profile default fresh until it is ended:
+    keyanchor update --identity web
+  Two profiles, of which one has a role of its own, once:
+    keyanchor update --once --identity web \\
+        --profile web --profile batch=arn:aws:iam::111122223333:role/batch";
+
 /// Keep profiles of the AWS credentials file fresh
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Profile to write, or profile and its role; repeatable [default: default]
     #[arg(long, value_name = "NAME[=ROLE-ARN]", help_heading = "Credentials file")]

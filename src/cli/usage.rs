@@ -7,9 +7,17 @@ use super::{Failure, FailureKind};
 
 /// Prints help and version where they were asked for; everything else is a usage failure.
 pub fn explain(error: &clap::Error) -> Result<(), Failure> {
+    match failure(error) {
+        Some(failure) => Err(failure),
+        None => print(error.render().to_string()),
+    }
+}
+
+/// What is wrong with the command line; nothing where help or version were asked for.
+pub fn failure(error: &clap::Error) -> Option<Failure> {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(error.render().to_string()),
-        _ => Err(Failure::new(FailureKind::Usage, message(error)).with_hint(hint(error))),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
+        _ => Some(Failure::new(FailureKind::Usage, message(error)).with_hint(hint(error))),
     }
 }
 

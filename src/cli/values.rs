@@ -24,11 +24,15 @@ pub fn set(value: Option<&str>) -> Option<&str> {
     value.filter(|text| !text.is_empty())
 }
 
+/// Whether the flag is a switch.
+pub fn is_switch(arg: &clap::Arg) -> bool {
+    arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == SWITCH))
+}
+
 /// Lets every switch of the tree stand alone, and makes it off where it is absent.
 pub fn with_switches(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
-        let is_switch = arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == SWITCH));
-        if !is_switch {
+        if !is_switch(&arg) {
             return arg;
         }
         arg.num_args(0..=1)

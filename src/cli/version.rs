@@ -3,8 +3,13 @@
 use super::Failure;
 use super::output::print;
 
+const EXAMPLES: &str = "\
+Examples:
+    keyanchor version";
+
 /// Print the version
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {}
 
 /// Writes the version to stdout.
