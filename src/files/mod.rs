@@ -4,6 +4,7 @@
 mod create;
 mod format;
 mod pem;
+pub mod profiles;
 mod read;
 pub mod rewrite;
 pub mod shared;

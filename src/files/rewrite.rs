@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, accessat};
 use zeroize::Zeroizing;
 
-use super::shared::{self, Access, Lock, SharedFileError};
+use super::shared::{self, Access, Lock, Replacement, SharedFileError};
 
 /// How long another process may hold the lock. A holder only edits and writes, which takes milliseconds.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
@@ -28,21 +28,67 @@ pub fn rewrite<E: From<SharedFileError>>(
     path: &Path,
     edit: impl FnOnce(&[u8]) -> Result<Zeroizing<Vec<u8>>, E>,
 ) -> Result<(), E> {
-    let path = &follow(path)?;
-    let directory = shared::directory(path);
-    shared::create_private_directory(directory).map_err(SharedFileError::cannot("make the directory", directory))?;
-    let lock = lock_name(path);
-    let Some(_lock) = Lock::acquire(&lock, LOCK_LIMIT)? else {
-        let limit = LOCK_LIMIT.as_secs();
-        let message = format!("another process has held the lock {} for {limit} s", lock.display());
-        return Err(SharedFileError::new(message).into());
-    };
-    let (existing, access) = read(path)?;
-    let edited = edit(&existing)?;
-    if *edited == *existing && path.exists() {
-        return Ok(());
+    let file = Held::lock(path)?;
+    let edited = edit(file.content())?;
+    Ok(file.prepare(&edited)?.finish()?)
+}
+
+/// A file that nobody else of us changes meanwhile, for those who change two at once: both are prepared before either is finished.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    exists: bool,
+    content: Zeroizing<Vec<u8>>,
+    access: Access,
+    lock: Lock,
+}
+
+impl Held {
+    /// Follows the links, makes the directory, takes the lock and reads. Refuses a file that may not be written.
+    pub fn lock(path: &Path) -> Result<Self, SharedFileError> {
+        let path = follow(path)?;
+        let directory = shared::directory(&path);
+        shared::create_private_directory(directory)
+            .map_err(SharedFileError::cannot("make the directory", directory))?;
+        let lock_path = lock_name(&path);
+        let Some(lock) = Lock::acquire(&lock_path, LOCK_LIMIT)? else {
+            let limit = LOCK_LIMIT.as_secs();
+            let message = format!("another process has held the lock {} for {limit} s", lock_path.display());
+            return Err(SharedFileError::new(message));
+        };
+        let (content, access) = read(&path)?;
+        Ok(Self { exists: path.exists(), path, content, access, lock })
     }
-    Ok(shared::replace(path, &edited, access)?)
+
+    /// What is in it; nothing where it is missing.
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Writes the new content beside the file. The lock is held on.
+    pub fn prepare(self, edited: &[u8]) -> Result<Prepared, SharedFileError> {
+        let unchanged = edited == &self.content[..] && self.exists;
+        let replacement = match unchanged {
+            true => None,
+            false => Some(Replacement::prepare(&self.path, edited, self.access)?),
+        };
+        Ok(Prepared { replacement, _lock: self.lock })
+    }
+}
+
+/// A file and what will take its place, unless it is dropped.
+#[derive(Debug)]
+pub struct Prepared {
+    /// None where nothing changes.
+    replacement: Option<Replacement>,
+    _lock: Lock,
+}
+
+impl Prepared {
+    /// Puts the new content in the file's place.
+    pub fn finish(self) -> Result<(), SharedFileError> {
+        self.replacement.map_or(Ok(()), Replacement::finish)
+    }
 }
 
 /// The file at the end of the links; it need not exist. The lock and the new file belong beside it, where a link may only lead to.

@@ -148,24 +148,50 @@ pub fn read_whole(file: &mut File, limit: usize) -> io::Result<Zeroizing<Vec<u8>
 ///
 /// The caller holds the lock of the file. The directory must exist.
 pub fn replace(path: &Path, content: &[u8], access: Access) -> Result<(), SharedFileError> {
-    let temporary = temporary_name(path)?;
-    // Under the lock, one that is there was left behind by a process that has died.
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(SharedFileError::cannot("write beside", path)(error));
+    Replacement::prepare(path, content, access)?.finish()
+}
+
+/// The new content, written and synced beside the file. Removed where it is dropped instead of finished.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    temporary: Option<PathBuf>,
+}
+
+impl Replacement {
+    /// Does everything that can fail for want of permission or space. The caller holds the lock of the file.
+    pub fn prepare(path: &Path, content: &[u8], access: Access) -> Result<Self, SharedFileError> {
+        let temporary = temporary_name(path)?;
+        // Under the lock, one that is there was left behind by a process that has died.
+        match std::fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(SharedFileError::cannot("write beside", path)(error));
+            }
+            _ => {}
         }
-        _ => {}
+        let replacement = Self { path: path.to_owned(), temporary: Some(temporary.clone()) };
+        write_new(&temporary, content, access).map_err(SharedFileError::cannot("write beside", path))?;
+        Ok(replacement)
     }
-    let outcome = write_new(&temporary, content, access)
-        .map_err(SharedFileError::cannot("write beside", path))
-        .and_then(|()| std::fs::rename(&temporary, path).map_err(SharedFileError::cannot("replace", path)));
-    if outcome.is_err() {
-        // The error that led here says more than one about a file that may not even exist.
-        let _ = std::fs::remove_file(&temporary);
+
+    /// Puts it in the file's place.
+    pub fn finish(mut self) -> Result<(), SharedFileError> {
+        if let Some(temporary) = &self.temporary {
+            std::fs::rename(temporary, &self.path).map_err(SharedFileError::cannot("replace", &self.path))?;
+            self.temporary = None;
+        }
+        // The new content is in place. Without this a power failure may bring the old one back, which is no loss of anybody's.
+        sync_directory(&self.path).map_err(SharedFileError::cannot("write the directory of", &self.path))
     }
-    outcome?;
-    // The new content is in place. Without this a power failure may bring the old one back, which is no loss of anybody's.
-    sync_directory(path).map_err(SharedFileError::cannot("write the directory of", path))
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // The error that led here says more than one about a file that may not even exist.
+            let _ = std::fs::remove_file(temporary);
+        }
+    }
 }
 
 fn temporary_name(path: &Path) -> Result<PathBuf, SharedFileError> {

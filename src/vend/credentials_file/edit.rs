@@ -4,64 +4,22 @@
 //! (`x_security_token_expires`, `aws_expiration`, `expiration`) mean something only to the tool that wrote them.
 
 use std::fmt;
-use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use super::lines::{Kind, Line, split, without_mark};
 use crate::credentials::Credentials;
+use crate::files::profiles::{Kind, Line, ProfileName, eol, split, without_mark};
 
 /// The keys that are ours, in the order in which missing ones are added.
 const KEYS: [&str; 3] = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"];
 
-/// The name of a profile that a header can hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ProfileName(String);
-
-impl ProfileName {
-    /// As it stands between the brackets.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ProfileName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for ProfileName {
-    type Err = Unwritable;
-
-    fn from_str(name: &str) -> Result<Self, Unwritable> {
-        let breaks_header = |c: char| c.is_control() || matches!(c, '[' | ']' | '#' | ';');
-        if name.is_empty() || name.trim() != name || name.contains(breaks_header) {
-            return Err(Unwritable::ProfileName(name.to_owned()));
-        }
-        Ok(Self(name.to_owned()))
-    }
-}
-
-/// What no line of the file can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unwritable {
-    /// A name that no header can hold.
-    ProfileName(String),
-    /// A credential that is empty or would not be read back as it is; named by its key.
-    Value(&'static str),
-}
+/// A credential, named by its key, that is empty or would not be read back from a line as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwritable(pub(super) &'static str);
 
 impl fmt::Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ProfileName(name) => write!(
-                f,
-                "wanted the name of a profile, found {name:?}: empty, or with brackets, #, ;, control characters or \
-                 white space around it"
-            ),
-            Self::Value(key) => write!(f, "wanted visible ASCII for {key}, found something that the file cannot hold"),
-        }
+        write!(f, "wanted visible ASCII for {}, found something that the file cannot hold", self.0)
     }
 }
 
@@ -84,7 +42,7 @@ impl Entry {
         ];
         for (key, value) in KEYS.into_iter().zip(&values) {
             if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_graphic()) {
-                return Err(Unwritable::Value(key));
+                return Err(Unwritable(key));
             }
         }
         Ok(Self { profile, values })
@@ -103,7 +61,7 @@ impl Entry {
     /// added key may take over an indentation, which is a part of the file.
     fn room(&self, file: usize) -> usize {
         let lines: usize = self.lines().map(|(key, value)| file + key.len() + value.len()).sum();
-        file + lines + self.profile.0.len() + 64
+        file + lines + self.profile.as_str().len() + 64
     }
 }
 
@@ -149,9 +107,9 @@ pub(super) fn sections(lines: &[Line<'_>], profile: &ProfileName) -> Vec<Section
     for (number, line) in lines.iter().enumerate() {
         let line = if number == 0 { without_mark(*line) } else { *line };
         if let Kind::Header(name) = line.kind() {
-            inside = name.trim_ascii() == profile.0.as_bytes();
+            inside = name.trim_ascii() == profile.as_str().as_bytes();
             if inside {
-                let is_exact = name == profile.0.as_bytes() && line.indentation().is_empty();
+                let is_exact = name == profile.as_str().as_bytes() && line.indentation().is_empty();
                 found.push(Section { start: number + 1, end: number + 1, is_exact });
             }
         } else if inside && let Some(section) = found.last_mut() {
@@ -159,10 +117,6 @@ pub(super) fn sections(lines: &[Line<'_>], profile: &ProfileName) -> Vec<Section
         }
     }
     found
-}
-
-fn eol<'a>(lines: &[Line<'a>]) -> &'a [u8] {
-    lines.first().map(|line| line.ending).filter(|ending| !ending.is_empty()).unwrap_or(b"\n")
 }
 
 /// What becomes of a line in a section of the profile.
@@ -314,7 +268,7 @@ impl Output<'_> {
         if wants_blank {
             self.keep(self.eol);
         }
-        for part in ["[".as_bytes(), entry.profile.0.as_bytes(), b"]", self.eol] {
+        for part in ["[".as_bytes(), entry.profile.as_str().as_bytes(), b"]", self.eol] {
             self.keep(part);
         }
         self.missing(entry, b"", &[true; KEYS.len()]);

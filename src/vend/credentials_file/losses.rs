@@ -202,7 +202,7 @@ fn a_section_that_stands_twice_has_the_keys_once() {
 #[test]
 fn what_breaks_a_line_is_refused() {
     for name in ["", " x", "x ", "x]", "[x", "x\ny", "x#y", "x;y", "x\0"] {
-        assert!(matches!(name.parse::<ProfileName>(), Err(Unwritable::ProfileName(_))), "{name:?}");
+        assert!(name.parse::<ProfileName>().is_err(), "{name:?}");
     }
     for name in ["default", "my profile", "user@host", "a/b:c+d.e%f", "über"] {
         assert_eq!(name.parse::<ProfileName>().unwrap().as_str(), name);
@@ -210,7 +210,7 @@ fn what_breaks_a_line_is_refused() {
     for token in ["", "a\nb", "a\r[default]", "a b", "a\u{e9}"] {
         let credentials = Credentials { session_token: Zeroizing::new(token.into()), ..credentials() };
         let refused = Entry::new("default".parse().unwrap(), &credentials).map(drop);
-        assert_eq!(refused, Err(Unwritable::Value("aws_session_token")), "{token:?}");
+        assert_eq!(refused, Err(Unwritable("aws_session_token")), "{token:?}");
     }
 }
 

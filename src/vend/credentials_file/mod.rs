@@ -2,7 +2,6 @@
 //! keeps its mode, its owner, the link that leads to it and every byte that is not ours.
 
 mod edit;
-mod lines;
 #[cfg(test)]
 mod losses;
 mod obstacles;
@@ -12,23 +11,16 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-pub use edit::{Entry, ProfileName, Unwritable, edit};
+pub use edit::{Entry, Unwritable, edit};
 pub use obstacles::{Obstacle, obstacles};
 
-use crate::files::SharedFileError;
+pub use crate::files::profiles::ProfileName;
 use crate::files::rewrite::rewrite;
+use crate::files::{SharedFileError, profiles};
 
-/// Where the file is: `AWS_SHARED_CREDENTIALS_FILE` (a `~/` before it is the home, as in botocore), else
-/// `~/.aws/credentials`. `None` without either variable. Empty variables count as unset.
+/// Where the file is: `AWS_SHARED_CREDENTIALS_FILE`, else `~/.aws/credentials`. `None` without either variable.
 pub fn path(variable: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let home = home.filter(|home| !home.is_empty()).map(PathBuf::from);
-    match variable.filter(|path| !path.is_empty()).map(PathBuf::from) {
-        None => Some(home?.join(".aws/credentials")),
-        Some(path) => match path.strip_prefix("~") {
-            Ok(below) => Some(home?.join(below)),
-            Err(_) => Some(path),
-        },
-    }
+    profiles::path(variable, home, ".aws/credentials")
 }
 
 /// Puts the entries into the file at once, and gives it back as it was where that fails.
@@ -45,21 +37,4 @@ pub fn update(path: &Path, entries: &[Entry]) -> Result<(), SharedFileError> {
         }
         Ok(edited)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_file_is_where_the_sdks_look_for_it() {
-        let path = |variable: &str, home: &str| {
-            super::path(Some(variable.into()), Some(home.into())).map(|path| path.to_str().unwrap().to_owned())
-        };
-        assert_eq!(path("", "/home/x").as_deref(), Some("/home/x/.aws/credentials"));
-        assert_eq!(path("/etc/aws", "/home/x").as_deref(), Some("/etc/aws"));
-        assert_eq!(path("~/aws", "/home/x").as_deref(), Some("/home/x/aws"));
-        assert_eq!(path("~x", "/home/x").as_deref(), Some("~x"));
-        assert_eq!(path("", ""), None);
-        assert_eq!(path("~/aws", ""), None);
-        assert_eq!(super::path(None, None), None);
-    }
 }

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::edit::{ProfileName, sections};
-use super::lines::{Kind, split};
+use super::edit::sections;
+use crate::files::profiles::{Kind, ProfileName, split};
 
 /// Why the AWS CLI and boto3 will not use the credentials of a profile, whatever they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

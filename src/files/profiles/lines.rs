@@ -1,4 +1,4 @@
-//! The lines of a credentials file, as the AWS SDKs read them. Pure; knows no keys of its own and changes nothing.
+//! The lines of such a file, as the AWS SDKs read them. Pure; knows no keys and changes nothing.
 //!
 //! No two SDKs have the same parser. Where they differ, what is read here is the union: a line that one of them takes for a
 //! header or a setting is one. botocore (the AWS CLI, boto3) is the only one that defines what an indented line is: a setting
@@ -6,7 +6,8 @@
 
 /// One line, split so that both parts together are the file's own bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub struct Line<'a> {
+    /// What stands before its end.
     pub text: &'a [u8],
     /// `\n`, `\r\n`, or nothing where the file ends without.
     pub ending: &'a [u8],
@@ -39,13 +40,18 @@ impl<'a> Line<'a> {
 
 /// What a line is by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub enum Kind<'a> {
     /// Blank or a comment.
     Silent,
     /// `[NAME]`, whatever follows; the name with the white space around it.
     Header(&'a [u8]),
     /// `KEY = VALUE` or `KEY: VALUE`, without the white space around both.
-    Setting { key: &'a [u8], value: &'a [u8] },
+    Setting {
+        /// What stands before the delimiter.
+        key: &'a [u8],
+        /// What stands behind it.
+        value: &'a [u8],
+    },
     /// Nothing that an SDK knows by itself; it may go on with a value.
     Unknown,
 }
@@ -54,13 +60,18 @@ pub(super) enum Kind<'a> {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits a file after each `\n`; together the lines are the file.
-pub(super) fn split(file: &[u8]) -> Vec<Line<'_>> {
+pub fn split(file: &[u8]) -> Vec<Line<'_>> {
     file.split_inclusive(|octet| *octet == b'\n').map(Line::new).collect()
 }
 
 /// The first line without its byte order mark, to be looked at.
-pub(super) fn without_mark(line: Line<'_>) -> Line<'_> {
+pub fn without_mark(line: Line<'_>) -> Line<'_> {
     Line { text: line.text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line.text), ..line }
+}
+
+/// How lines end here: as the first one does.
+pub fn eol<'a>(lines: &[Line<'a>]) -> &'a [u8] {
+    lines.first().map(|line| line.ending).filter(|ending| !ending.is_empty()).unwrap_or(b"\n")
 }
 
 fn header(text: &[u8]) -> Option<&[u8]> {
