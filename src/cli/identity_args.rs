@@ -5,7 +5,7 @@ use clap::ArgAction::Set;
 use super::values::{SWITCH, switch};
 
 /// Flags that name an identity
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Key and certificate")]
 pub struct IdentityArgs {
     /// Configuration file [default: KEYANCHOR_CONFIG, else ~/.config/keyanchor/config.toml]

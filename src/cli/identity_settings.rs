@@ -78,6 +78,31 @@ impl IdentityArgs {
         configuration(self.config.as_deref())
     }
 
+    /// The one flag that names the key, and what it says. None of another system's stores is asked for.
+    pub fn key(&self) -> Result<Option<(&'static str, &str)>, Failure> {
+        self.refuse_other_stores()?;
+        one_key(&[
+            ("--private-key", set(self.private_key.as_deref())),
+            ("--tpm", set(self.tpm.as_deref())),
+            ("--pkcs11", set(self.pkcs11.as_deref())),
+        ])
+    }
+
+    fn refuse_other_stores(&self) -> Result<(), Failure> {
+        let asked = [
+            ("--cert-selector", set(self.cert_selector.as_deref()).is_some()),
+            ("--system-store-name", set(self.system_store_name.as_deref()).is_some()),
+            ("--use-latest-expiring-certificate", self.use_latest_expiring_certificate),
+        ];
+        match asked.into_iter().find(|(_, set)| *set) {
+            Some((flag, _)) => Err(usage(format!(
+                "{flag} selects from the certificate store of Windows or macOS, and this build has no such store"
+            ))
+            .with_hint("name the certificate: --certificate FILE, or --pkcs11 'pkcs11:token=NAME'")),
+            None => Ok(()),
+        }
+    }
+
     fn names_key_or_certificate(&self) -> bool {
         let flags = [&self.private_key, &self.tpm, &self.pkcs11, &self.certificate];
         flags.into_iter().any(|flag| set(flag.as_deref()).is_some())
@@ -90,7 +115,12 @@ impl IdentityArgs {
     }
 }
 
-impl IdentitySettings<'_> {
+impl<'a> IdentitySettings<'a> {
+    /// These flags and what an identity of the configuration file says.
+    pub fn new(flags: &'a IdentityArgs, file: IdentityConfig) -> Self {
+        Self { flags, file }
+    }
+
     /// What is named, before anything is opened.
     pub fn reference(&self) -> Result<IdentityReference, Failure> {
         Ok(self.named()?.0)
@@ -103,12 +133,7 @@ impl IdentitySettings<'_> {
 
     /// What is named, and whether it is one URI for key and certificate.
     fn named(&self) -> Result<(IdentityReference, bool), Failure> {
-        self.refuse_other_stores()?;
-        let named = one_key(&[
-            ("--private-key", set(self.flags.private_key.as_deref())),
-            ("--tpm", set(self.flags.tpm.as_deref())),
-            ("--pkcs11", set(self.flags.pkcs11.as_deref())),
-        ])?;
+        let named = self.flags.key()?;
         let key: Option<KeyReference> = match named {
             Some((flag, text)) => parse(flag, Some(text))?,
             None => None,
@@ -144,8 +169,8 @@ impl IdentitySettings<'_> {
         Ok((IdentityReference { key, certificate, intermediates }, one_uri))
     }
 
-    /// Whether the key is the file's, and with it the secrets and the module that the file names: the PIN of one token is not
-    /// to be tried on another.
+    /// Whether the key is the file's, and with it the secrets, the module and the TPM that the file names: the PIN of one token is
+    /// not to be tried on another.
     fn key_is_of_file(&self) -> bool {
         let flags = [&self.flags.private_key, &self.flags.tpm, &self.flags.pkcs11];
         let by_flag = |flag: &Option<String>| set(flag.as_deref()).is_some();
@@ -182,7 +207,7 @@ impl IdentitySettings<'_> {
             ("intermediates", reference.intermediates.as_deref().map(absolute)),
             ("module", module.as_deref().map(absolute)),
             ("KEYANCHOR_PKCS11_LIB", variable("KEYANCHOR_PKCS11_LIB")),
-            ("tcti", set(self.flags.tcti.as_deref()).map(str::to_owned)),
+            ("tcti", self.tcti()),
             ("KEYANCHOR_TCTI", variable("KEYANCHOR_TCTI")),
             ("TPM_DEVICE", variable("TPM_DEVICE")),
             ("TPM2TOOLS_TCTI", variable("TPM2TOOLS_TCTI")),
@@ -191,9 +216,10 @@ impl IdentitySettings<'_> {
         Ok(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 
-    /// Whether the devices of both are opened alike: by the same module, with the same secrets.
+    /// Whether the devices of both are opened alike: by the same module, at the same TPM, with the same secrets.
     pub fn opens_devices_like(&self, other: &Self) -> bool {
-        self.file.pkcs11_lib == other.file.pkcs11_lib && self.file.secrets == other.file.secrets
+        let of = |settings: &Self| (settings.file.pkcs11_lib.clone(), settings.file.tcti.clone());
+        of(self) == of(other) && self.file.secrets == other.file.secrets
     }
 
     /// The certificate, for a command that reads nothing else.
@@ -221,7 +247,7 @@ impl IdentitySettings<'_> {
                 use_final_try: self.flags.use_final_try,
             },
             tpm: TpmOptions {
-                tcti: set(self.flags.tcti.as_deref()).map(str::to_owned),
+                tcti: self.tcti(),
                 srk_name: parse("--tpm-srk-name", self.flags.tpm_srk_name.as_deref())?,
                 no_key_password: self.flags.no_tpm_key_password,
             },
@@ -247,6 +273,11 @@ impl IdentitySettings<'_> {
 
     fn module_of_file(&self) -> Option<PathBuf> {
         self.file.pkcs11_lib.clone().filter(|_| self.key_is_of_file())
+    }
+
+    fn tcti(&self) -> Option<String> {
+        let of_file = || self.file.tcti.clone().filter(|_| self.key_is_of_file());
+        set(self.flags.tcti.as_deref()).map(str::to_owned).or_else(of_file)
     }
 
     fn secrets(&self) -> Result<Secrets, Failure> {
@@ -289,21 +320,6 @@ impl IdentitySettings<'_> {
         let secret = Secret::new(password.as_bytes().to_vec());
         secrets.choose(SecretKind::TpmKeyPassword, SecretSource::Given(Arc::new(secret)));
         Ok(())
-    }
-
-    fn refuse_other_stores(&self) -> Result<(), Failure> {
-        let asked = [
-            ("--cert-selector", set(self.flags.cert_selector.as_deref()).is_some()),
-            ("--system-store-name", set(self.flags.system_store_name.as_deref()).is_some()),
-            ("--use-latest-expiring-certificate", self.flags.use_latest_expiring_certificate),
-        ];
-        match asked.into_iter().find(|(_, set)| *set) {
-            Some((flag, _)) => Err(usage(format!(
-                "{flag} selects from the certificate store of Windows or macOS, and this build has no such store"
-            ))
-            .with_hint("name the certificate: --certificate FILE, or --pkcs11 'pkcs11:token=NAME'")),
-            None => Ok(()),
-        }
     }
 }
 

@@ -13,51 +13,51 @@ use crate::rolesanywhere::{ClientOptions, CreateSession, Environment};
 const SESSION_DURATION: u32 = 3600;
 
 /// Flags of a CreateSession request
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Session")]
 pub struct SessionArgs {
     /// Role to assume
     #[arg(long, value_name = "ARN")]
-    role_arn: Vec<String>,
+    pub(super) role_arn: Vec<String>,
     /// Roles Anywhere profile
     #[arg(long, value_name = "ARN")]
-    profile_arn: Vec<String>,
+    pub(super) profile_arn: Vec<String>,
     /// Roles Anywhere trust anchor
     #[arg(long, value_name = "ARN")]
-    trust_anchor_arn: Option<String>,
+    pub(super) trust_anchor_arn: Option<String>,
     /// Life of the credentials, 900 to 43200 seconds [default: 3600]
     #[arg(long, value_name = "SECONDS")]
-    session_duration: Option<String>,
+    pub(super) session_duration: Option<String>,
     /// Name of the session; the profile must accept one
     #[arg(long, value_name = "NAME")]
-    role_session_name: Option<String>,
+    pub(super) role_session_name: Option<String>,
     /// Signing region and endpoint [default: the trust anchor's]
     #[arg(long, value_name = "REGION")]
-    region: Option<String>,
+    pub(super) region: Option<String>,
     /// Endpoint instead of the region's
     #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
+    pub(super) endpoint: Option<String>,
     /// Use the region's FIPS endpoint
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    fips: bool,
+    pub(super) fips: bool,
     /// Use the region's dual-stack endpoint
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    dualstack: bool,
+    pub(super) dualstack: bool,
     /// Certificates that the endpoint's TLS certificate must chain to
     #[arg(long, value_name = "FILE")]
-    ca_bundle: Option<String>,
+    pub(super) ca_bundle: Option<String>,
     /// Do not verify the endpoint's TLS certificate
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    no_verify_ssl: bool,
+    pub(super) no_verify_ssl: bool,
     /// Accepted and without effect: the proxy variables of the environment are always honoured
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, hide = true)]
-    with_proxy: bool,
+    pub(super) with_proxy: bool,
     /// How long the network may take in all, prompts and touches not counted [default: 20]
     #[arg(long, value_name = "SECONDS")]
-    timeout: Option<String>,
+    pub(super) timeout: Option<String>,
     /// Send the request although the certificate fails a requirement
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    no_preflight: bool,
+    pub(super) no_preflight: bool,
 }
 
 impl SessionArgs {
@@ -118,7 +118,7 @@ impl SessionArgs {
             endpoint: text(either(&self.endpoint, &file.endpoint)),
             fips: self.fips,
             dual_stack: self.dualstack,
-            ca_bundle: set(self.ca_bundle.as_deref()).map(PathBuf::from),
+            ca_bundle: set(self.ca_bundle.as_deref()).map(PathBuf::from).or_else(|| file.ca_bundle.clone()),
             no_verify_ssl: self.no_verify_ssl,
             timeout: seconds("--timeout", self.timeout.as_deref())?.unwrap_or(defaults.timeout),
             environment: Environment::from_process()?,

@@ -29,6 +29,7 @@ pub use error::ConfigError;
 pub use locate::{Location, locate};
 
 use crate::key::{CertificateReference, KeyReference, SecretKind, SecretSource};
+pub use section::is_name;
 use section::{Document, Section};
 
 /// Longest file that is read: a wrong path such as /dev/zero must not fill the memory.
@@ -58,6 +59,8 @@ pub struct IdentityConfig {
     pub intermediates: Option<PathBuf>,
     /// `pkcs11-lib`: path of the PKCS#11 module.
     pub pkcs11_lib: Option<PathBuf>,
+    /// `tcti`: which TPM.
+    pub tcti: Option<String>,
     /// `trust-anchor-arn`.
     pub trust_anchor_arn: Option<String>,
     /// `profile-arn`.
@@ -72,6 +75,8 @@ pub struct IdentityConfig {
     pub region: Option<String>,
     /// `endpoint`.
     pub endpoint: Option<String>,
+    /// `ca-bundle`: a path.
+    pub ca_bundle: Option<PathBuf>,
     /// `pin-source` and its kin, named as the flags are.
     pub secrets: Vec<(SecretKind, SecretSource)>,
 }
@@ -152,6 +157,7 @@ fn identity(mut section: Section<'_>) -> Result<IdentityConfig, ConfigError> {
         certificate: section.certificate_reference("certificate")?,
         intermediates: section.path("intermediates")?,
         pkcs11_lib: section.path("pkcs11-lib")?,
+        tcti: section.string("tcti")?,
         trust_anchor_arn: section.string("trust-anchor-arn")?,
         profile_arn: section.string("profile-arn")?,
         role_arn: section.string("role-arn")?,
@@ -159,6 +165,7 @@ fn identity(mut section: Section<'_>) -> Result<IdentityConfig, ConfigError> {
         session_duration: section.number("session-duration", 900..=43_200)?,
         region: section.string("region")?,
         endpoint: section.string("endpoint")?,
+        ca_bundle: section.path("ca-bundle")?,
         secrets,
     };
     section.finish()?;

@@ -223,8 +223,8 @@ fn wrong_type(key: &str, wanted: &str, found: &DeValue<'_>) -> String {
     )
 }
 
-/// Names become parts of file names and of variables in a unit file.
-fn is_name(name: &str) -> bool {
+/// Whether an identity or a consumer can have this name: it becomes a part of file names and of variables in a unit file.
+pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(['.', '-'])
         && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet))
