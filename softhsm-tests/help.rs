@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "csr",
     "sign-string",
     "read-certificate-data",
+    "configure",
     "sandbox",
     "completions",
     "man",

@@ -9,6 +9,7 @@ mod cache;
 mod chains;
 mod completions;
 mod configuration;
+mod configure;
 mod credential_process;
 mod credentials_file;
 mod csr;

@@ -15,10 +15,10 @@ use super::{Failure, FailureKind};
 pub struct LogArgs {
     /// Say each step in a line on stderr
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    verbose: bool,
+    pub(super) verbose: bool,
     /// Show canonical request, string to sign, timings and the answer without its secrets on stderr
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    debug: bool,
+    pub(super) debug: bool,
 }
 
 impl LogArgs {

@@ -3,12 +3,14 @@
 mod cache;
 mod cached;
 mod completions;
+mod configure;
 mod credential_process;
 mod csr;
 mod env;
 mod exec;
 mod failure;
 mod identity_args;
+mod identity_draft;
 mod identity_settings;
 mod log;
 mod man;
@@ -64,6 +66,7 @@ enum Command {
     Csr(Box<csr::Args>),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
+    Configure(Box<configure::Args>),
     Sandbox(Box<sandbox::Args>),
     Completions(completions::Args),
     Man(man::Args),
@@ -103,6 +106,7 @@ fn run(command: Command) -> u8 {
         Command::Csr(args) => csr::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
+        Command::Configure(args) => conclude(configure::run(&args)),
         Command::Sandbox(args) => conclude(sandbox::run(*args)),
         Command::Completions(args) => conclude(completions::run(&args, &Cli::command())),
         Command::Man(args) => conclude(man::run(&args, tree())),

@@ -1,8 +1,12 @@
 //! Turns the library's errors into what a person reads: the kind and so the exit code, the message, the hint.
 
+mod setup;
+
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+
+pub use setup::{entry, process_line, profile};
 
 use super::{Failure, FailureKind};
 use crate::config::ConfigError;

@@ -1,7 +1,10 @@
 //! From an empty device to a certified key: signing requests, a small certificate authority, renewal, and what AWS and the machine
 //! must be told. Works on keys and certificates through the traits of `key`; knows no backend by name.
 
+pub mod aws_config;
+pub mod identity_entry;
 mod import;
+pub mod process_line;
 pub mod request;
 pub mod sign;
 

@@ -113,7 +113,7 @@ impl Uri {
     }
 
     /// Whether the PIN itself stands in the URI, so that it is visible in the process list when the URI is an argument.
-    pub(super) fn holds_pin(&self) -> bool {
+    pub fn holds_pin(&self) -> bool {
         matches!(self.pin, Some(SecretSource::Given(_)))
     }
 
