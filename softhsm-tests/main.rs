@@ -15,6 +15,7 @@ mod credentials_file;
 mod csr;
 mod drop_in;
 mod exec;
+mod expiry;
 mod failures;
 mod fault_module_works;
 mod help;

@@ -112,6 +112,13 @@ impl Identity {
         let key = found.open_key()?;
         Ok(Self { key, leaf: found.leaf, chain: chain.certificates })
     }
+
+    /// What ends first of leaf and chain, where that is between the two times: AWS takes none of them after its end.
+    pub fn first_to_end(&self, now: Timestamp, until: Timestamp) -> Option<&Certificate> {
+        let certificates = [&self.leaf].into_iter().chain(&self.chain);
+        let ends_soon = |certificate: &&Certificate| (now..until).contains(&certificate.not_after());
+        certificates.filter(ends_soon).min_by_key(|certificate| certificate.not_after())
+    }
 }
 
 /// Opens the key alone. A certificate that is named beside it must be the key's; nothing else is demanded of it.

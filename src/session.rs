@@ -65,11 +65,11 @@ impl Session {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fresh credentials: one device signature. When their certificate ends is told beside them.
-    pub fn create(&self, client: &Client) -> Result<(Created, Timestamp), SessionError> {
+    /// Fresh credentials, and the identity that they were got with: one device signature.
+    pub fn create(&self, client: &Client) -> Result<(Created, Arc<Identity>), SessionError> {
         // The lock is not held while the key signs and AWS answers: another role may begin.
         let identity = self.held().identity(Timestamp::now())?;
-        Ok((client.create_session(&identity)?, identity.leaf.not_after()))
+        Ok((client.create_session(&identity)?, identity))
     }
 
     /// Ends the devices' sessions and finalises modules, unless somebody is still at work on them. Nothing can be created after

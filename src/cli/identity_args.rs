@@ -2,7 +2,10 @@
 
 use clap::ArgAction::Set;
 
-use super::values::{SWITCH, switch};
+use super::Failure;
+use super::values::{SWITCH, parse, switch};
+use crate::files::shell_word;
+use crate::key::{CertificateReference, KeyReference};
 
 /// Flags that name an identity
 #[derive(clap::Args, Debug, Default)]
@@ -77,6 +80,32 @@ pub struct IdentityArgs {
     /// Belongs to --cert-selector; this build has none
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, hide = true)]
     pub(super) use_latest_expiring_certificate: bool,
+}
+
+impl IdentityArgs {
+    /// The flags that name the same key and certificate once more, for a shell; `identity` is that of the configuration file. No
+    /// secrets: a URI loses its PIN.
+    pub fn again(&self, identity: Option<&str>) -> Result<String, Failure> {
+        let key = |flag, text: &Option<String>| {
+            Ok::<_, Failure>(parse::<KeyReference>(flag, text.as_deref())?.map(|key| key.to_string()))
+        };
+        let certificate = parse::<CertificateReference>("--certificate", self.certificate.as_deref())?;
+        let flags = [
+            ("--config", self.config.clone()),
+            ("--identity", identity.map(str::to_owned)),
+            ("--pkcs11", key("--pkcs11", &self.pkcs11)?),
+            ("--private-key", key("--private-key", &self.private_key)?),
+            ("--tpm", key("--tpm", &self.tpm)?),
+            ("--certificate", certificate.map(|certificate| certificate.to_string())),
+            ("--intermediates", self.intermediates.clone()),
+            ("--pkcs11-lib", self.pkcs11_lib.clone()),
+            ("--pin-source", self.pin_source.clone()),
+            ("--tcti", self.tcti.clone()),
+        ];
+        let given =
+            flags.into_iter().filter_map(|(flag, value)| Some((flag, value.filter(|value| !value.is_empty())?)));
+        Ok(given.map(|(flag, value)| format!(" {flag} {}", shell_word(&value))).collect())
+    }
 }
 
 /// A password that the peer takes on the command line: it must not show in a Debug output.

@@ -7,12 +7,13 @@ use super::identity_args::IdentityArgs;
 use super::session_args::SessionArgs;
 use super::values::{parse, parse_number, set};
 use super::{Failure, FailureKind};
+use crate::config::IdentityConfig;
 use crate::files::shell_word;
 use crate::key::{CertificateReference, KeyReference, SecretKind, SecretSource};
 use crate::provision::identity_entry::Value;
 
 /// The keys of a section in the order in which they are written.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "key",
     "certificate",
     "intermediates",
@@ -30,6 +31,7 @@ const KEYS: [&str; 17] = [
     "region",
     "endpoint",
     "ca-bundle",
+    "warn-expiry",
 ];
 
 /// Where a secret may come from, for the hint of a refusal.
@@ -80,6 +82,8 @@ impl Draft {
         draft.text("region", session.region.as_deref());
         draft.text("endpoint", session.endpoint.as_deref());
         draft.path("ca-bundle", session.ca_bundle.as_deref());
+        let days = parse_number("--warn-expiry", session.warn_expiry.as_deref(), IdentityConfig::WARN_EXPIRY)?;
+        draft.fields.extend(days.map(|days| ("warn-expiry", Value::Number(days))));
         draft.flags(identity, session);
         for (flag, source, value) in [
             ("--tpm-key-password", Some("tpm-password-source"), &identity.tpm_key_password),

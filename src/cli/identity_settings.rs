@@ -33,23 +33,26 @@ pub struct Identities<'a> {
 /// Flags, and `[identity.NAME]` for what they leave open.
 pub struct IdentitySettings<'a> {
     flags: &'a IdentityArgs,
+    /// Of the file's identity.
+    name: Option<String>,
     file: IdentityConfig,
 }
 
 impl IdentityArgs {
     /// Reads the configuration file where flag or environment choose one of its identities.
     pub fn settings(&self) -> Result<IdentitySettings<'_>, Failure> {
-        let file = match self.chosen() {
+        let name = self.chosen();
+        let file = match &name {
             Some(name) => {
                 let (config, location) = self.configuration()?;
-                config.identity(&name, &location)?.clone()
+                config.identity(name, &location)?.clone()
             }
             None if set(self.config.as_deref()).is_some() => {
                 return Err(usage("wanted --identity NAME beside --config FILE, found none"));
             }
             None => IdentityConfig::default(),
         };
-        Ok(IdentitySettings { flags: self, file })
+        Ok(IdentitySettings { flags: self, name, file })
     }
 
     /// For a command that may have several identities: the one that flags or environment choose or that flags name, else every
@@ -57,13 +60,13 @@ impl IdentityArgs {
     pub fn all_settings(&self) -> Result<Identities<'_>, Failure> {
         let (chosen, by_flags) = (self.chosen(), self.names_key_or_certificate());
         let location = config::locate(set(self.config.as_deref()).map(Path::new), |name| env::var_os(name));
-        let from_flags = || vec![(None, IdentitySettings { flags: self, file: IdentityConfig::default() })];
+        let from_flags = || vec![(None, IdentitySettings { flags: self, name: None, file: IdentityConfig::default() })];
         if chosen.is_none() && (location.is_none() || by_flags && !location.is_some_and(|location| location.named)) {
             return Ok(Identities { settings: from_flags(), consumers: BTreeMap::new() });
         }
         let (config, location) = self.configuration()?;
         let of_file = |(name, file): (&String, &IdentityConfig)| {
-            (Some(name.clone()), IdentitySettings { flags: self, file: file.clone() })
+            (Some(name.clone()), IdentitySettings { flags: self, name: Some(name.clone()), file: file.clone() })
         };
         let settings = match &chosen {
             Some(name) => vec![of_file((name, config.identity(name, &location)?))],
@@ -116,9 +119,9 @@ impl IdentityArgs {
 }
 
 impl<'a> IdentitySettings<'a> {
-    /// These flags and what an identity of the configuration file says.
+    /// These flags and what an identity says that has no name yet.
     pub fn new(flags: &'a IdentityArgs, file: IdentityConfig) -> Self {
-        Self { flags, file }
+        Self { flags, name: None, file }
     }
 
     /// What is named, before anything is opened.
@@ -214,6 +217,11 @@ impl<'a> IdentitySettings<'a> {
             ("TCTI", variable("TCTI")),
         ];
         Ok(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
+    /// The command that renews the certificate, for a person to run.
+    pub fn renewal(&self) -> Result<String, Failure> {
+        Ok(format!("keyanchor renew{}", self.flags.again(self.name.as_deref())?))
     }
 
     /// Whether the devices of both are opened alike: by the same module, at the same TPM, with the same secrets.

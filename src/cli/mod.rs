@@ -8,6 +8,7 @@ mod credential_process;
 mod csr;
 mod env;
 mod exec;
+mod expiry;
 mod failure;
 mod identity_args;
 mod identity_draft;

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::ArgAction::Set;
 
-use super::values::{SWITCH, seconds, set, switch, whole};
+use super::values::{SWITCH, parse_number, seconds, set, switch, whole};
 use super::{Failure, FailureKind};
 use crate::config::IdentityConfig;
 use crate::rolesanywhere::{ClientOptions, CreateSession, Environment};
 
 /// What the peer asks for where no flag says otherwise.
 const SESSION_DURATION: u32 = 3600;
+
+/// Two weeks, so that one of them may be a holiday.
+const WARN_EXPIRY: u32 = 14;
 
 /// Flags of a CreateSession request
 #[derive(clap::Args, Debug, Default)]
@@ -58,6 +61,9 @@ pub struct SessionArgs {
     /// Send the request although the certificate fails a requirement
     #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
     pub(super) no_preflight: bool,
+    /// Warn of a certificate that ends within so many days; 0 never [default: 14]
+    #[arg(long, value_name = "DAYS", help_heading = "Output")]
+    pub(super) warn_expiry: Option<String>,
 }
 
 impl SessionArgs {
@@ -123,6 +129,12 @@ impl SessionArgs {
             timeout: seconds("--timeout", self.timeout.as_deref())?.unwrap_or(defaults.timeout),
             environment: Environment::from_process()?,
         })
+    }
+
+    /// How many days before the end of a certificate a warning says so; 0 for none.
+    pub fn warn_expiry(&self, file: &IdentityConfig) -> Result<u32, Failure> {
+        let flag = parse_number("--warn-expiry", self.warn_expiry.as_deref(), IdentityConfig::WARN_EXPIRY)?;
+        Ok(flag.or(file.warn_expiry).unwrap_or(WARN_EXPIRY))
     }
 
     /// Whether a certificate that fails a requirement is sent all the same.

@@ -1,6 +1,9 @@
 //! What makes credentials for every command that hands them out: a role of a session. Joins the library's errors to the kinds of
 //! failures.
 
+use jiff::Timestamp;
+
+use super::expiry::ExpiryNotice;
 use super::failure::conclude;
 use super::identity_args::IdentityArgs;
 use super::identity_settings::IdentitySettings;
@@ -49,6 +52,7 @@ pub struct Role {
     arn: String,
     client: Client,
     session: Session,
+    expiry: ExpiryNotice,
 }
 
 impl Role {
@@ -71,7 +75,8 @@ impl Role {
     ) -> Result<Self, Failure> {
         let request = args.create_session(settings.file(), arns)?;
         let client = Client::new(&request, &args.client_options(settings.file())?)?;
-        Ok(Self { arn: request.role_arn().to_owned(), client, session: session.clone() })
+        let expiry = ExpiryNotice::new(args.warn_expiry(settings.file())?, settings.renewal()?);
+        Ok(Self { arn: request.role_arn().to_owned(), client, session: session.clone(), expiry })
     }
 
     /// Its ARN.
@@ -92,10 +97,11 @@ impl Role {
 
 impl Vend for Role {
     fn vend(&mut self) -> Result<Vended, VendError> {
-        let (created, certificate_expires) = self.session.create(&self.client).map_err(Failure::from)?;
+        let (created, identity) = self.session.create(&self.client).map_err(Failure::from)?;
+        self.expiry.tell(&identity, Timestamp::now());
         Ok(Vended {
             credentials: created.credentials,
-            certificate_expires: Some(certificate_expires),
+            certificate_expires: Some(identity.leaf.not_after()),
             device: Some(created.signing),
             service: Some(created.answer),
         })

@@ -23,6 +23,7 @@ mod section;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
@@ -71,6 +72,8 @@ pub struct IdentityConfig {
     pub role_session_name: Option<String>,
     /// `session-duration` in seconds, 900 to 43200.
     pub session_duration: Option<u32>,
+    /// `warn-expiry` in days, 0 for never.
+    pub warn_expiry: Option<u32>,
     /// `region`.
     pub region: Option<String>,
     /// `endpoint`.
@@ -79,6 +82,11 @@ pub struct IdentityConfig {
     pub ca_bundle: Option<PathBuf>,
     /// `pin-source` and its kin, named as the flags are.
     pub secrets: Vec<(SecretKind, SecretSource)>,
+}
+
+impl IdentityConfig {
+    /// What `warn-expiry` may be: up to ten years.
+    pub const WARN_EXPIRY: RangeInclusive<u32> = 0..=3650;
 }
 
 /// `[consumer.NAME]`.
@@ -163,6 +171,7 @@ fn identity(mut section: Section<'_>) -> Result<IdentityConfig, ConfigError> {
         role_arn: section.string("role-arn")?,
         role_session_name: section.string("role-session-name")?,
         session_duration: section.number("session-duration", 900..=43_200)?,
+        warn_expiry: section.number("warn-expiry", IdentityConfig::WARN_EXPIRY)?,
         region: section.string("region")?,
         endpoint: section.string("endpoint")?,
         ca_bundle: section.path("ca-bundle")?,
