@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "exec",
     "update",
     "cache",
+    "generate",
     "csr",
     "sign-string",
     "read-certificate-data",

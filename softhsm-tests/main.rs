@@ -18,6 +18,7 @@ mod exec;
 mod expiry;
 mod failures;
 mod fault_module_works;
+mod generate;
 mod help;
 mod identity;
 mod key_file;

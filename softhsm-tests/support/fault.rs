@@ -98,6 +98,16 @@ impl Fault {
         self.also("REFUSE", &mechanism.to_string())
     }
 
+    /// The token takes no template of a new object with this attribute.
+    pub fn taboo(self, attribute: CK_ATTRIBUTE_TYPE) -> Self {
+        self.also("TABOO", &attribute.to_string())
+    }
+
+    /// The token makes every key extractable, whatever it is told.
+    pub fn exportable(self) -> Self {
+        self.told("EXPORTABLE", "1".to_owned())
+    }
+
     /// CKM_ECDSA takes no input that is shorter than the field.
     pub fn long_digest(self) -> Self {
         self.told("LONG_DIGEST", "1".to_owned())

@@ -262,6 +262,11 @@ impl<'a> IdentitySettings<'a> {
         })
     }
 
+    /// Whether a source other than the prompt gives the password of a TPM key: a new key gets it.
+    pub fn gives_tpm_password(&self) -> Result<bool, Failure> {
+        Ok(!self.flags.no_tpm_key_password && self.secrets()?.is_at_hand(SecretKind::TpmKeyPassword))
+    }
+
     /// The variables from which secrets are taken because a flag or the file says so.
     pub fn secret_variables(&self) -> Vec<String> {
         let flags = self.flags;

@@ -10,6 +10,7 @@ mod env;
 mod exec;
 mod expiry;
 mod failure;
+mod generate;
 mod identity_args;
 mod identity_draft;
 mod identity_settings;
@@ -64,6 +65,7 @@ enum Command {
     Exec(Box<exec::Args>),
     Update(Box<update::Args>),
     Cache(cache::Args),
+    Generate(Box<generate::Args>),
     Csr(Box<csr::Args>),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
@@ -104,6 +106,7 @@ fn run(command: Command) -> u8 {
         Command::Env(args) => conclude(env::run(&args)),
         Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Csr(args) => csr::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),

@@ -1,6 +1,9 @@
 //! Key and hash algorithms by their field's names; owns the numbers that follow from them.
 
 use std::fmt;
+use std::str::FromStr;
+
+use super::error::{KeyError, KeyErrorKind};
 
 /// What kind of key pair a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +16,33 @@ pub enum KeyAlgorithm {
     },
     /// An elliptic curve key; signs with ECDSA.
     Ec(Curve),
+}
+
+impl KeyAlgorithm {
+    /// The one for new keys where nobody asks for another: every device has it, and it signs fastest.
+    pub const DEFAULT: Self = Self::Ec(Curve::P256);
+
+    /// The kinds that new keys are made of.
+    pub const NEW: [Self; 6] = [
+        Self::Ec(Curve::P256),
+        Self::Ec(Curve::P384),
+        Self::Ec(Curve::P521),
+        Self::Rsa { bits: 2048 },
+        Self::Rsa { bits: 3072 },
+        Self::Rsa { bits: 4096 },
+    ];
+}
+
+/// One of [`KeyAlgorithm::NEW`] by its name, in any case.
+impl FromStr for KeyAlgorithm {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Self::NEW.into_iter().find(|known| known.to_string().eq_ignore_ascii_case(text)).ok_or_else(|| {
+            let names = Self::NEW.map(|known| known.to_string()).join(", ");
+            KeyError::new(KeyErrorKind::Reference, format!("wanted one of {names}, found '{text}'"))
+        })
+    }
 }
 
 impl fmt::Display for KeyAlgorithm {

@@ -13,6 +13,8 @@
 //! | `AWAY=C_Sign:1:2` | after call 1 the token is away until C_GetSlotList was called twice; without the `:2` for ever |
 //! | `HIDE=0x120,0x181` | attributes that no object shows |
 //! | `REFUSE=0x1041` | mechanisms that the token has not |
+//! | `TABOO=0x162` | attributes that the template of no new object may have |
+//! | `EXPORTABLE=1` | new keys are extractable, whatever their template says |
 //! | `LONG_DIGEST=1` | CKM_ECDSA takes no input that is shorter than the field |
 //! | `CRASH=C_Finalize:abort` | the process ends in this function by abort or segv, or hangs; `exit` is a handler of exit(3) |
 
@@ -39,6 +41,8 @@ pub struct Faults {
     pub away: Option<Away>,
     pub hidden: Vec<CK_ATTRIBUTE_TYPE>,
     pub refused: Vec<CK_MECHANISM_TYPE>,
+    pub taboo: Vec<CK_ATTRIBUTE_TYPE>,
+    pub exportable: bool,
     pub long_digest: bool,
     pub crash: Option<Crash>,
 }
@@ -104,6 +108,8 @@ impl Faults {
             away: list(&variable, "AWAY", |text| text.parse().ok())?.pop(),
             hidden: list(&variable, "HIDE", parse_number)?,
             refused: list(&variable, "REFUSE", parse_number)?,
+            taboo: list(&variable, "TABOO", parse_number)?,
+            exportable: variable("EXPORTABLE").is_some(),
             long_digest: variable("LONG_DIGEST").is_some(),
             crash: list(&variable, "CRASH", |text| text.parse().ok())?.pop(),
         })

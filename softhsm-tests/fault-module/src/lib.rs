@@ -15,6 +15,7 @@ mod login;
 mod mechanism;
 mod module;
 mod presence;
+mod template;
 mod token;
 
 use std::sync::OnceLock;
@@ -32,6 +33,8 @@ fn functions() -> CK_FUNCTION_LIST {
         C_GetMechanismList: Some(mechanism::get_mechanism_list),
         C_GetMechanismInfo: Some(mechanism::get_mechanism_info),
         C_GetAttributeValue: Some(key::get_attribute_value),
+        C_GenerateKeyPair: Some(template::generate_key_pair),
+        C_CreateObject: Some(template::create_object),
         C_SignInit: Some(key::sign_init),
         C_Sign: Some(key::sign),
         C_SignUpdate: Some(key::sign_update),

@@ -29,13 +29,9 @@ impl KeyGeneration for TokenDevice {
     fn generate(&self, new: &NewKey) -> Result<GeneratedKey, KeyError> {
         let (uri, algorithm) = (self.uri.clone(), new.algorithm);
         excluded(&uri, ObjectType::Private)?;
-        if let KeyAlgorithm::Rsa { bits } = algorithm
-            && !matches!(bits, 2048 | 3072 | 4096)
-        {
-            return Err(KeyError::new(
-                KeyErrorKind::Unsupported,
-                format!("wanted RSA-2048, RSA-3072, RSA-4096, P-256, P-384 or P-521 for a new key, found {algorithm}"),
-            ));
+        if !KeyAlgorithm::NEW.contains(&algorithm) {
+            let message = format!("wanted a key of a common kind, such as P-256 or RSA-3072, found {algorithm}");
+            return Err(KeyError::new(KeyErrorKind::Unsupported, message));
         }
         let place = self.worker.run({
             let uri = uri.clone();
