@@ -113,6 +113,18 @@ impl Server {
         self.running.signal(Signal::HUP);
     }
 
+    /// KiB in memory.
+    pub fn memory(&self) -> i64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many files and connections are open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.running.id())).unwrap().count()
+    }
+
     /// SIGTERM: 0 within two seconds.
     #[track_caller]
     pub fn end(self) -> String {

@@ -34,6 +34,7 @@ pub mod terminal;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -72,11 +73,17 @@ impl Folder {
 
 /// Waits until something is so, in small steps and never for ever.
 #[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    within(Duration::from_secs(30), what, is_so);
+}
+
+/// The same with another limit.
+#[track_caller]
+pub fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < std::time::Duration::from_secs(30), "waited for {what}");
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(started.elapsed() < limit, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

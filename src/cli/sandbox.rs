@@ -26,8 +26,9 @@ When it listens, it prints where, and where the certificate of its TLS authority
 Give these to a client as --endpoint (or AWS_ENDPOINT_URL) and AWS_CA_BUNDLE.";
 
 const FAULTS: &str = "\
-Go wrong on purpose, the first COUNT times or always; repeatable, one after the other
+Go wrong on purpose, COUNT times or always, from request FROM on; repeatable, one after the other
 
+503:3@2 answers the second, third and fourth CreateSession with 503. Handshakes have numbers of their own.
 Requests are verified and logged all the same. KIND is one of
 
     400…599         an error of this status, in AWS's form
@@ -103,8 +104,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=43200))]
     lifetime: Option<u32>,
 
-    /// Go wrong on purpose, the first COUNT times or always; repeatable, one after the other
-    #[arg(long, value_name = "KIND[:COUNT]", long_help = FAULTS)]
+    /// Go wrong on purpose, COUNT times or always, from request FROM on; repeatable, one after the other
+    #[arg(long, value_name = "KIND[:COUNT][@FROM]", long_help = FAULTS)]
     fault: Vec<Fault>,
 
     /// Wait this long before each answer

@@ -7,13 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use hyper::StatusCode;
 
-/// A fault and how often it happens.
+/// A fault, how often it happens and from when on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What happens.
     pub kind: FaultKind,
     /// How often; `None`: always.
     pub count: Option<u32>,
+    /// The number of the answer, or of the handshake, that it can happen to first; the first is number 1.
+    pub from: u64,
 }
 
 /// What happens in place of the true answer.
@@ -91,11 +93,15 @@ impl fmt::Display for FaultKind {
 impl FromStr for Fault {
     type Err = FaultError;
 
-    /// Reads `KIND`, `KIND:COUNT`, or `clock:SECONDS` with a sign.
+    /// Reads `KIND[:COUNT][@FROM]`, or `clock:SECONDS` with a sign.
     fn from_str(text: &str) -> Result<Self, FaultError> {
-        let (name, number) = match text.split_once(':') {
-            Some((name, number)) => (name, Some(number)),
+        let (what, from) = match text.split_once('@') {
+            Some((what, from)) => (what, Some(from)),
             None => (text, None),
+        };
+        let (name, number) = match what.split_once(':') {
+            Some((name, number)) => (name, Some(number)),
+            None => (what, None),
         };
         if name == "clock" {
             let seconds =
@@ -103,14 +109,15 @@ impl FromStr for Fault {
             let kind = FaultKind::Clock(seconds.ok_or_else(|| {
                 FaultError(format!("wanted clock:SECONDS, at most ten years either way, found {text:?}"))
             })?);
-            return Ok(Self { kind, count: None });
+            if from.is_some() {
+                return Err(FaultError(format!(
+                    "wanted clock:SECONDS without @, for it is off all the time, found {text:?}"
+                )));
+            }
+            return Ok(Self { kind, count: None, from: 1 });
         }
-        let count = number
-            .map(|number| number.parse().ok().filter(|count| *count > 0))
-            .map(|count| {
-                count.ok_or_else(|| FaultError(format!("wanted a count of at least 1 after {name}:, found {text:?}")))
-            })
-            .transpose()?;
+        let count = number.map(|number| at_least_one(number, &format!("a count after {name}:"), text)).transpose()?;
+        let from = from.map_or(Ok(1), |from| at_least_one(from, "the number of a request after @", text))?;
         let kind = error_status(name)
             .map(FaultKind::Status)
             .or_else(|| FaultKind::NAMED.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind))
@@ -118,8 +125,13 @@ impl FromStr for Fault {
                 let known = FaultKind::NAMED.map(|(name, _)| name).join(", ");
                 FaultError(format!("wanted a status from 400 to 599, clock:SECONDS, or one of {known}, found {name:?}"))
             })?;
-        Ok(Self { kind, count })
+        Ok(Self { kind, count, from })
     }
+}
+
+fn at_least_one<N: FromStr + PartialOrd + From<u8>>(number: &str, what: &str, text: &str) -> Result<N, FaultError> {
+    let number = number.parse().ok().filter(|number| *number >= N::from(1));
+    number.ok_or_else(|| FaultError(format!("wanted {what}, at least 1, found {text:?}")))
 }
 
 fn error_status(name: &str) -> Option<StatusCode> {
@@ -129,9 +141,15 @@ fn error_status(name: &str) -> Option<StatusCode> {
 
 /// The faults that are still to happen, in the order they were asked for.
 pub struct FaultPlan {
-    answers: Mutex<VecDeque<Fault>>,
-    handshakes: Mutex<VecDeque<Fault>>,
+    answers: Mutex<Queue>,
+    handshakes: Mutex<Queue>,
     clock_offset_seconds: i64,
+}
+
+/// The faults of one kind of event, and how many of these there were.
+struct Queue {
+    faults: VecDeque<Fault>,
+    events: u64,
 }
 
 impl FaultPlan {
@@ -145,7 +163,8 @@ impl FaultPlan {
             .into_iter()
             .filter(|fault| !matches!(fault.kind, FaultKind::Clock(_)))
             .partition(|fault| matches!(fault.kind, FaultKind::HangTls | FaultKind::CloseTls));
-        Self { answers: Mutex::new(answers.into()), handshakes: Mutex::new(handshakes.into()), clock_offset_seconds }
+        let queue = |faults: Vec<Fault>| Mutex::new(Queue { faults: faults.into(), events: 0 });
+        Self { answers: queue(answers), handshakes: queue(handshakes), clock_offset_seconds }
     }
 
     /// The fault of this CreateSession answer.
@@ -164,14 +183,17 @@ impl FaultPlan {
     }
 }
 
-fn take(queue: &Mutex<VecDeque<Fault>>) -> Option<FaultKind> {
+/// The fault of the next event. One that is not due yet holds back those behind it.
+fn take(queue: &Mutex<Queue>) -> Option<FaultKind> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    let fault = queue.front_mut()?;
+    queue.events += 1;
+    let event = queue.events;
+    let fault = queue.faults.front_mut().filter(|fault| fault.from <= event)?;
     let kind = fault.kind;
     if let Some(count) = &mut fault.count {
         *count -= 1;
         if *count == 0 {
-            queue.pop_front();
+            queue.faults.pop_front();
         }
     }
     Some(kind)
@@ -188,10 +210,13 @@ mod tests {
     #[test]
     fn every_kind_reads_back_from_its_name() {
         for (name, kind) in FaultKind::NAMED {
-            assert_eq!(fault(name), Fault { kind, count: None });
+            assert_eq!(fault(name), Fault { kind, count: None, from: 1 });
             assert_eq!(kind.to_string(), name);
         }
-        assert_eq!(fault("503:3"), Fault { kind: FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE), count: Some(3) });
+        let kind = FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(fault("503:3"), Fault { kind, count: Some(3), from: 1 });
+        assert_eq!(fault("503:3@7"), Fault { kind, count: Some(3), from: 7 });
+        assert_eq!(fault("503@7"), Fault { kind, count: None, from: 7 });
         for text in ["clock:+600", "clock:-600"] {
             assert_eq!(fault(text).kind.to_string(), text);
         }
@@ -213,6 +238,12 @@ mod tests {
             "clock:",
             "clock:9999999999999",
             "hang:1:2",
+            "503@",
+            "503@0",
+            "503@1:2",
+            "503@1@2",
+            "@2",
+            "clock:+600@2",
         ] {
             assert!(text.parse::<Fault>().is_err(), "{text}");
         }
@@ -227,6 +258,17 @@ mod tests {
         let unavailable = Some(FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE));
         let answers: Vec<_> = (0..4).map(|_| plan.next_answer()).collect();
         assert_eq!(answers, [unavailable, unavailable, Some(FaultKind::Close), None]);
+    }
+
+    #[test]
+    fn a_fault_waits_for_its_request_and_the_next_one_for_it() {
+        let plan = FaultPlan::new(["close:2@3", "429:1", "empty@7", "close-tls:1@2"].map(fault).to_vec());
+        let throttled = Some(FaultKind::Status(StatusCode::TOO_MANY_REQUESTS));
+        let (close, empty) = (Some(FaultKind::Close), Some(FaultKind::Empty));
+        let answers: Vec<_> = (0..8).map(|_| plan.next_answer()).collect();
+        assert_eq!(answers, [None, None, close, close, throttled, None, empty, empty]);
+        let handshakes: Vec<_> = (0..3).map(|_| plan.next_handshake()).collect();
+        assert_eq!(handshakes, [None, Some(FaultKind::CloseTls), None]);
     }
 
     #[test]
