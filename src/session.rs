@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::identity::{Identity, IdentityError, IdentityReference};
 use crate::key::{CertificateReference, Devices, KeyError, KeyErrorKind, KeyReference};
-use crate::rolesanywhere::{Client, ClientError, Created};
+use crate::rolesanywhere::{Client, ClientError, Created, Urgency};
 use crate::x509::requirements;
 
 /// An identity and the devices that it is on. Its clones are the same session: roles that are assumed with one identity share its
@@ -66,10 +66,10 @@ impl Session {
     }
 
     /// Fresh credentials, and the identity that they were got with: one device signature.
-    pub fn create(&self, client: &Client) -> Result<(Created, Arc<Identity>), SessionError> {
+    pub fn create(&self, client: &Client, urgency: Urgency) -> Result<(Created, Arc<Identity>), SessionError> {
         // The lock is not held while the key signs and AWS answers: another role may begin.
         let identity = self.held().identity(Timestamp::now())?;
-        Ok((client.create_session(&identity)?, identity))
+        Ok((client.create_session(&identity, urgency)?, identity))
     }
 
     /// Ends the devices' sessions and finalises modules, unless somebody is still at work on them. Nothing can be created after

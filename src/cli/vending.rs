@@ -11,7 +11,7 @@ use super::session_args::{RoleArns, SessionArgs};
 use super::{Failure, FailureKind};
 use crate::key::Devices;
 use crate::process::end;
-use crate::rolesanywhere::Client;
+use crate::rolesanywhere::{Client, Urgency};
 use crate::session::Session;
 use crate::vend::{Vend, VendError, VendErrorKind, Vended};
 
@@ -53,6 +53,8 @@ pub struct Role {
     client: Client,
     session: Session,
     expiry: ExpiryNotice,
+    /// The end of what was vended last.
+    good_until: Option<Timestamp>,
 }
 
 impl Role {
@@ -76,7 +78,7 @@ impl Role {
         let request = args.create_session(settings.file(), arns)?;
         let client = Client::new(&request, &args.client_options(settings.file())?)?;
         let expiry = ExpiryNotice::new(args.warn_expiry(settings.file())?, settings.renewal()?);
-        Ok(Self { arn: request.role_arn().to_owned(), client, session: session.clone(), expiry })
+        Ok(Self { arn: request.role_arn().to_owned(), client, session: session.clone(), expiry, good_until: None })
     }
 
     /// Its ARN.
@@ -97,7 +99,10 @@ impl Role {
 
 impl Vend for Role {
     fn vend(&mut self) -> Result<Vended, VendError> {
-        let (created, identity) = self.session.create(&self.client).map_err(Failure::from)?;
+        let is_good = self.good_until.is_some_and(|end| Timestamp::now() < end);
+        let urgency = if is_good { Urgency::CanWait } else { Urgency::Needed };
+        let (created, identity) = self.session.create(&self.client, urgency).map_err(Failure::from)?;
+        self.good_until = created.credentials.expiration.parse().ok();
         self.expiry.tell(&identity, Timestamp::now());
         Ok(Vended {
             credentials: created.credentials,

@@ -15,7 +15,7 @@ use super::proxy::Proxy;
 use super::region::Region;
 use super::request::CreateSession;
 use super::response::interpret;
-use super::retry::{Next, Retries, Situation};
+use super::retry::{Next, Retries, Situation, Urgency};
 use super::tls::Trust;
 use super::transport::{HttpRequest, post};
 use crate::credentials::Credentials;
@@ -138,14 +138,14 @@ impl Client {
     ///
     /// The key's secrets are gathered first; then TCP and TLS are opened by another thread while the key signs. The signature
     /// is verified in software before it is sent.
-    pub fn create_session(&self, identity: &Identity) -> Result<Created, ClientError> {
+    pub fn create_session(&self, identity: &Identity, urgency: Urgency) -> Result<Created, ClientError> {
         // Nothing may wait for a person once the connection is open: the server would close it.
         identity.key.gather_secrets()?;
         log::info!("connecting to {}", self.target.endpoint.url());
         let mut early = Some(Connecting::start(&self.target, self.timeout)?);
         let mut signed = self.sign(identity, Timestamp::now())?;
         let mut deadline = Instant::now() + self.timeout;
-        let mut retries = Retries::default();
+        let mut retries = Retries::new(urgency);
         loop {
             retries.begin();
             let start = Instant::now();

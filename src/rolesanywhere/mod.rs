@@ -25,3 +25,4 @@ pub use environment::Environment;
 pub use error::{AnswerError, Cause, ClientError, ConnectionError, ConnectionErrorKind, RequestError, ServiceError};
 pub use meaning::Meaning;
 pub use request::CreateSession;
+pub use retry::Urgency;

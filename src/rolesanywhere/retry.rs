@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::error::Cause;
-use super::meaning;
+use super::error::{Cause, ServiceError};
+use super::meaning::{self, Meaning};
 
 /// How often a request is sent, as in the SDKs' standard mode.
 const ATTEMPTS: u32 = 3;
@@ -16,6 +16,17 @@ const FRESH: Duration = Duration::from_secs(120);
 
 /// A new signature can only fare better than a refused one if its time differs by more than a clock's jitter.
 const WORTH_SIGNING: Duration = Duration::from_secs(30);
+
+/// What waits for the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// There are no credentials until it comes.
+    #[default]
+    Needed,
+    /// Good credentials go on meanwhile. Where the service asks for fewer requests it gets fewer: whoever asked will ask again
+    /// later, and in a fleet near its quota two more requests for each refused one are what keeps the others out.
+    CanWait,
+}
 
 /// What to do after a failure.
 #[derive(Debug, PartialEq)]
@@ -43,11 +54,16 @@ pub(super) struct Situation {
 /// The attempts made so far.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
+    urgency: Urgency,
     attempts: u32,
     signed_afresh: bool,
 }
 
 impl Retries {
+    pub(super) fn new(urgency: Urgency) -> Self {
+        Self { urgency, ..Self::default() }
+    }
+
     /// Counts an attempt that begins.
     pub(super) fn begin(&mut self) {
         self.attempts += 1;
@@ -64,6 +80,7 @@ impl Retries {
         }
         let (wanted_pause, blamed) = match cause {
             Cause::Connection(error) if error.is_transient() => (None, false),
+            Cause::Service(error) if self.is_spared(error) => return Next::GiveUp,
             Cause::Service(error) if meaning::is_transient(error.status, error.code.as_deref()) => {
                 (error.retry_after, false)
             }
@@ -82,6 +99,11 @@ impl Retries {
         Next::Resend { after, sign_afresh }
     }
 
+    /// Whether the service is spared another request. Where it names a pause itself, it wants one.
+    fn is_spared(&self, error: &ServiceError) -> bool {
+        self.urgency == Urgency::CanWait && error.retry_after.is_none() && error.meaning == Meaning::Throttled
+    }
+
     /// Full jitter: anything from nothing to two seconds, doubled each time.
     fn pause(&self, chance: f64) -> Duration {
         let most = Duration::from_secs(1 << self.attempts.min(10));
@@ -91,7 +113,7 @@ impl Retries {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::{AnswerError, ConnectionError, ConnectionErrorKind, ServiceError};
+    use super::super::error::{AnswerError, ConnectionError, ConnectionErrorKind};
     use super::super::meaning::Meaning;
     use super::*;
 
@@ -170,6 +192,23 @@ mod tests {
         retries.begin();
         assert_eq!(retries.next(&cause, &young()), Next::GiveUp);
         assert_eq!(retries.attempts(), 3);
+    }
+
+    #[test]
+    fn a_throttled_request_is_not_repeated_where_good_credentials_go_on() {
+        let after_first = |cause: &Cause| {
+            let mut retries = Retries::new(Urgency::CanWait);
+            retries.begin();
+            retries.next(cause, &young())
+        };
+        for (status, code) in [(429, "X"), (400, "ThrottlingException")] {
+            assert_eq!(after_first(&service(status, code, "")), Next::GiveUp, "{status}");
+        }
+        assert_eq!(after_first(&service(503, "X", "")), resend(SECOND));
+        assert_eq!(after_first(&connection(ConnectionErrorKind::Closed)), resend(SECOND));
+        let Cause::Service(mut error) = service(429, "X", "") else { panic!() };
+        error.retry_after = Some(SECOND);
+        assert_eq!(after_first(&Cause::Service(error)), resend(SECOND));
     }
 
     #[test]

@@ -353,8 +353,8 @@ mod tests {
         updater.next(&mut bench.report);
         assert_ne!(bench.content(), before);
         let failed = "the service is away, next at";
-        assert_eq!(bench.report.0[1], format!("default failed 1: {failed} 2400"));
-        assert_eq!(bench.report.0[2], format!("default failed 2: {failed} 2550"));
+        assert_eq!(bench.report.0[1], format!("default failed 1: {failed} 2300"));
+        assert_eq!(bench.report.0[2], format!("default failed 2: {failed} 2350"));
         assert!(bench.report.0[3].starts_with("default ok"));
     }
 

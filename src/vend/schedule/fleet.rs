@@ -1,8 +1,8 @@
 //! A fleet on one account: machines that use the schedule of this program against a service that takes ten requests a second.
 //!
-//! Each machine is a [`Schedule`]. A try is what the client makes of it: up to three requests, with a random pause of up to
-//! two and four seconds before the second and third where the service answers 429. The service refills one request in a tenth
-//! of a second and saves up ten. All random numbers come from one seed.
+//! Each machine is a [`Schedule`]. A try is what the client makes of it where the service answers 429: one request while good
+//! credentials go on, otherwise up to three, with a random pause of up to two and four seconds before the second and third. The
+//! service refills one request in a tenth of a second and saves up ten. All random numbers of a run come from one seed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,8 +18,10 @@ const MACHINES: u32 = 20_000;
 const PER_SECOND: u64 = 10;
 /// Nobody can serve all of them sooner.
 const IDEAL: u64 = MACHINES as u64 / PER_SECOND;
-/// Requests of one try of the client.
+/// Requests of one try of a client that has nothing.
 const REQUESTS: u32 = 3;
+/// Runs with different random numbers; the figures are the worst of each.
+const RUNS: u64 = 3;
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);
@@ -74,25 +76,67 @@ impl Course {
         &self.requests[self.all_served as usize / 60 + 1..]
     }
 
-    /// The busiest stretch of so many minutes in the steady state, as a multiple of the mean.
+    fn mean(&self) -> f64 {
+        self.steady().iter().sum::<u64>() as f64 / self.steady().len() as f64
+    }
+
+    /// The requests a minute of the busiest stretch of so many minutes in the steady state.
+    fn busiest(&self, minutes: usize) -> f64 {
+        let stretches = self.steady().windows(minutes).map(|stretch| stretch.iter().sum::<u64>());
+        stretches.max().unwrap() as f64 / minutes as f64
+    }
+
+    /// The busiest stretch as a multiple of the mean.
     fn peak(&self, minutes: usize) -> f64 {
-        let steady = self.steady();
-        let mean = steady.iter().sum::<u64>() as f64 / steady.len() as f64;
-        let busiest = steady.windows(minutes).map(|stretch| stretch.iter().sum::<u64>()).max().unwrap();
-        busiest as f64 / (mean * minutes as f64)
+        self.busiest(minutes) / self.mean()
+    }
+
+    /// What the busiest minute may be by chance alone, if requests came independently of each other and as many as in the
+    /// busiest hour.
+    fn chance(&self) -> f64 {
+        poisson_bound(self.busiest(60), self.steady().len())
+    }
+}
+
+/// The count that a Poisson distribution of this mean exceeds in any of so many minutes in one of a hundred cases.
+fn poisson_bound(mean: f64, minutes: usize) -> f64 {
+    let (mut count, mut probability, mut below) = (0.0, (-mean).exp(), 0.0);
+    while (1.0 - below) * minutes as f64 > 0.01 {
+        below += probability;
+        count += 1.0;
+        probability *= mean / count;
+    }
+    count - 1.0
+}
+
+/// Several runs, and the worst that came of them.
+struct Runs(Vec<Course>);
+
+impl Runs {
+    fn worst(&self, figure: impl Fn(&Course) -> f64) -> f64 {
+        self.0.iter().map(figure).fold(0.0, f64::max)
+    }
+
+    fn all_served(&self) -> f64 {
+        self.worst(|course| course.all_served as f64)
+    }
+
+    fn least_left(&self) -> Duration {
+        self.0.iter().map(|course| course.least_left).min().unwrap()
     }
 
     /// The figures as a row of the table in `docs/fleet.md`.
     fn row(&self, name: &str) -> String {
-        let mean = self.steady().iter().sum::<u64>() / self.steady().len() as u64;
+        let mean = self.worst(Course::mean);
         format!(
-            "| {name} | {} s | {:.2} | {mean} | {} | {:.2} | {:.2} | {} min |",
-            self.all_served,
-            self.all_served as f64 / IDEAL as f64,
-            self.steady().iter().max().unwrap(),
-            self.peak(1),
-            self.peak(10),
-            self.least_left.as_secs() / 60,
+            "| {name} | {:.0} s | {:.2} | {mean:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {} min |",
+            self.all_served(),
+            self.all_served() / IDEAL as f64,
+            self.worst(|course| course.busiest(1)),
+            self.worst(|course| course.peak(1)),
+            poisson_bound(mean, self.0[0].steady().len()) / mean,
+            self.worst(|course| course.peak(60)),
+            self.least_left().as_secs() / 60,
         )
     }
 }
@@ -130,7 +174,8 @@ fn simulate(seed: u64, restart: u64, life: u64, hours: u64) -> Course {
             let life = Life { issued: time(now), expires: after(time(now), life) };
             (machine.succeeded(life, random.jitter()), 1)
         } else {
-            if request < REQUESTS {
+            let spares = machine.life().is_some_and(|life| !life.left(time(now)).is_zero());
+            if request < REQUESTS && !spares {
                 let pause = random.jitter().of(Duration::from_secs(1 << request));
                 (after(time(now), pause), request + 1)
             } else {
@@ -143,35 +188,54 @@ fn simulate(seed: u64, restart: u64, life: u64, hours: u64) -> Course {
     course
 }
 
-/// The table of `docs/fleet.md` has this row: whoever changes the schedule looks at what it does to a fleet.
+/// Each run on a thread of its own.
+fn runs(restart: u64, life: u64, hours: u64) -> Runs {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (1..=RUNS).map(|seed| scope.spawn(move || simulate(seed, restart, life, hours))).collect();
+        Runs(runs.into_iter().map(|run| run.join().unwrap()).collect())
+    })
+}
+
+/// Everybody is served in time, renews in time, and the table of `docs/fleet.md` has the figures: whoever changes the schedule
+/// looks at what it does to a fleet.
 #[track_caller]
-fn stands_in_the_docs(row: &str) {
+fn fares_well(name: &str, runs: &Runs) {
+    let row = runs.row(name);
+    assert!(runs.all_served() <= 1.3 * IDEAL as f64, "{row}");
+    assert!(runs.least_left() >= Duration::from_secs(15 * 60), "{row}");
     let page = include_str!("../../../docs/fleet.md");
-    assert!(page.contains(row), "docs/fleet.md lacks the row\n{row}");
+    assert!(page.contains(&row), "docs/fleet.md lacks the row\n{row}");
 }
 
 #[test]
 fn a_fleet_that_restarts_within_a_minute_is_served_and_makes_no_waves() {
-    for (name, seed, restart) in [
-        ("1 h, restarted within a minute", 1, 60),
-        ("1 h, other random numbers", 2, 60),
-        ("1 h, restarted within a second", 3, 1),
-    ] {
-        let course = simulate(seed, restart, 3_600, 24);
-        assert!(course.all_served * 10 <= IDEAL * 13, "{}", course.row(name));
-        assert!(course.peak(1) <= 1.5, "{}", course.row(name));
-        assert!(course.least_left >= Duration::from_secs(14 * 60), "{}", course.row(name));
-        stands_in_the_docs(&course.row(name));
+    for (name, restart) in [("1 h, restarted within a minute", 60), ("1 h, restarted within a second", 1)] {
+        let runs = runs(restart, 3_600, 24);
+        fares_well(name, &runs);
+        assert!(runs.worst(|course| course.peak(1)) <= 1.3, "{}", runs.row(name));
     }
 }
 
 #[test]
 fn longer_lives_make_no_waves_either() {
-    // So few requests come in a minute that chance alone makes peaks of one minute.
-    for (name, life) in [("2 h", 7_200), ("4 h", 14_400), ("12 h", 43_200)] {
-        let course = simulate(1, 60, life, 48);
-        assert!(course.all_served * 10 <= IDEAL * 13, "{}", course.row(name));
-        assert!(course.peak(10) <= 1.5, "{}", course.row(name));
-        stands_in_the_docs(&course.row(name));
+    for (name, life) in [("2 h", 7_200), ("4 h", 14_400)] {
+        let runs = runs(60, life, 48);
+        fares_well(name, &runs);
+        assert!(runs.worst(|course| course.peak(1)) <= 1.5, "{}", runs.row(name));
     }
+}
+
+#[test]
+fn the_longest_life_makes_no_waves_but_those_of_chance() {
+    // So few requests come in a minute that chance alone makes minutes of more than 1.5 times the mean.
+    let (name, runs) = ("12 h", runs(60, 43_200, 48));
+    fares_well(name, &runs);
+    assert!(runs.worst(|course| course.peak(60)) <= 1.2, "{}", runs.row(name));
+    assert!(runs.0.iter().all(|course| course.busiest(1) <= course.chance()), "{}", runs.row(name));
+}
+
+#[test]
+fn the_bound_of_chance_is_that_of_the_tables() {
+    // P(X > 18) is 0.0072 and P(X > 17) is 0.0143 for a mean of 10.
+    assert_eq!(poisson_bound(10.0, 1), 18.0);
 }

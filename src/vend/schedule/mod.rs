@@ -25,11 +25,14 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 const SPREAD: u32 = 20;
 
 /// No pause is longer than this part of a life.
-const PAUSE: u32 = 12;
+const PAUSE: u32 = 36;
 
 /// First credentials are left alone so long, where their life allows: at AWS's ten requests a second the largest fleet that
 /// lives on credentials of an hour is served within this time, and its first machines must not push in before its last.
 const SETTLING: Duration = Duration::from_secs(35 * 60);
+
+/// Credentials are not renewed sooner after they came, even if the fleet has settled, unless their life is short.
+const FIRST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// A random number from 0 up to and without 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -64,9 +67,9 @@ impl Schedule {
     /// Credentials came. Gives the time to renew them: before two thirds of their life are over, while 20 minutes are left,
     /// but not before half of it; at a random point of the twentieth of their life that ends there.
     ///
-    /// The first ones since the start may be renewed from 35 minutes on, so that machines that started together part. Where
-    /// that gives them less than 70 minutes, those who had to wait keep the order in which the service let them in: chance
-    /// would bunch what the service has spread.
+    /// The first ones since the start may be renewed from 35 minutes after the first request on, so that machines that started
+    /// together part. Where that leaves less than 70 minutes to choose from, those who had to wait keep the order in which the
+    /// service let them in: chance would bunch what the service has spread.
     pub fn succeeded(&mut self, life: Life, jitter: Jitter) -> Timestamp {
         let length = life.length();
         let latest = length - (length / 3).max(MARGIN.min(length / 2));
@@ -74,8 +77,11 @@ impl Schedule {
         let first = latest.saturating_sub(SETTLING).max(usual);
         let before_latest = match (self.life, self.failing_since) {
             (Some(_), _) => jitter.of(usual),
+            (None, None) => jitter.of(first),
             (None, Some(since)) if first < 2 * SETTLING => first.mul_f64(1.0 - place(since, life.issued)),
-            (None, _) => jitter.of(first),
+            (None, Some(since)) => {
+                jitter.of(latest - SETTLING.saturating_sub(waited(since, life.issued)).max(FIRST_PAUSE))
+            }
         };
         *self = Self { life: Some(life), ..Self::new() };
         after(life.issued, latest.saturating_sub(before_latest).max(SHORTEST_PAUSE))
@@ -84,7 +90,7 @@ impl Schedule {
     /// Fetching failed at this time. Gives the time of the next try, by full jitter.
     ///
     /// Without good credentials the longest pause doubles with each failure. With good ones there is no hurry: the tries are
-    /// spread over five minutes or a twelfth of their life, since the reason may be that everybody asks at this moment.
+    /// spread over five minutes or a thirty-sixth of their life, since the reason may be that everybody asks at this moment.
     pub fn failed(&mut self, now: Timestamp, jitter: Jitter) -> Timestamp {
         self.failing_since.get_or_insert(now);
         let longest = match self.life.filter(|life| !life.left(now).is_zero()) {
@@ -108,8 +114,11 @@ impl Schedule {
 
 /// Where a machine stands that was let in after so long a wait: 0 for the first of a fleet, 1 for its last.
 fn place(since: Timestamp, let_in: Timestamp) -> f64 {
-    let waited = Duration::try_from(let_in.duration_since(since)).unwrap_or_default();
-    waited.div_duration_f64(SETTLING).min(1.0)
+    waited(since, let_in).div_duration_f64(SETTLING).min(1.0)
+}
+
+fn waited(since: Timestamp, let_in: Timestamp) -> Duration {
+    Duration::try_from(let_in.duration_since(since)).unwrap_or_default()
 }
 
 fn after(time: Timestamp, pause: Duration) -> Timestamp {
@@ -197,8 +206,10 @@ mod tests {
             assert_eq!(waited(2_100, 3_600, jitter), 2_400);
             assert_eq!(waited(1_000_000, 3_600, jitter), 2_400);
         }
-        // There is room for chance, which parts small fleets too.
-        assert_eq!((waited(0, 43_200, highest()), waited(0, 43_200, LOWEST)), (2_100, 28_800));
+        // There is room for chance, which parts small fleets too: from 35 minutes after the first request on.
+        for (wait, earliest) in [(0, 2_100), (600, 1_500), (2_000, 600), (1_000_000, 600)] {
+            assert_eq!((waited(wait, 43_200, highest()), waited(wait, 43_200, LOWEST)), (earliest, 28_800));
+        }
     }
 
     #[test]
@@ -219,8 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn with_good_credentials_the_tries_are_spread_over_a_twelfth_of_their_life() {
-        for (length, longest) in [(60, 5), (900, 75), (3_600, 300), (43_200, 300)] {
+    fn with_good_credentials_the_tries_are_spread_over_a_thirty_sixth_of_their_life() {
+        for (length, longest) in [(36, 2), (60, 2), (2_160, 60), (3_600, 100), (43_200, 300)] {
             let mut schedule = Schedule::new();
             schedule.succeeded(life(length), LOWEST);
             for _ in 0..20 {

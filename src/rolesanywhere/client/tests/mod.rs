@@ -9,6 +9,7 @@ use std::sync::mpsc;
 
 use support::{Act, CREDENTIALS, Server, answer, created, identity, test_key};
 
+use super::super::Urgency;
 use super::*;
 use crate::rolesanywhere::Meaning;
 use crate::rolesanywhere::environment::environment;
@@ -26,7 +27,7 @@ fn session() -> CreateSession {
 fn create(identity: &Identity, options: &ClientOptions) -> Result<Credentials, ClientError> {
     let mut client = Client::new(&session(), options)?;
     client.chance = || 0.0;
-    client.create_session(identity).map(|created| created.credentials)
+    client.create_session(identity, Urgency::Needed).map(|created| created.credentials)
 }
 
 fn fail(acts: Vec<Act>) -> (ClientError, Server) {
@@ -308,7 +309,7 @@ fn create_through(server: &Server, proxy_port: u16) -> Result<Credentials, Clien
         }),
         trust: client.target.trust.clone(),
     });
-    client.create_session(&identity).map(|created| created.credentials)
+    client.create_session(&identity, Urgency::Needed).map(|created| created.credentials)
 }
 
 #[test]
