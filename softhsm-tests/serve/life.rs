@@ -12,6 +12,8 @@ use crate::support::command::Outcome;
 use crate::support::fault::Fault;
 use crate::support::key::Key;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
+#[cfg(feature = "tpm")]
+use crate::support::swtpm::Swtpm;
 use crate::support::{text, until};
 
 #[test]
@@ -158,6 +160,29 @@ fn a_token_that_went_away_is_found_again_while_the_last_credentials_go_on() {
     });
     assert_eq!(fault.wrong_pins(), 0);
     assert!(server.end().contains("the refresh failed, the old credentials go on"));
+}
+
+#[cfg(feature = "tpm")]
+#[test]
+fn a_tpm_that_was_restarted_is_found_again_while_the_last_credentials_go_on() {
+    let scene = Scene::new();
+    let mut tpm = Swtpm::start();
+    let (key, certificate) = tpm.identity(&scene.ca);
+    let tcti = tpm.tcti();
+    let flags = ["--port", "0", "--private-key", text(&key), "--certificate", text(&certificate), "--tcti", &tcti];
+    let server = Server::start(scene.sandbox.command("serve", flags));
+    let before = server.key_id("ExampleRole");
+    tpm.stop();
+    server.reload();
+    until("the failure", || server.said().contains("the refresh failed, the old credentials go on"));
+    assert_eq!((server.key_id("ExampleRole"), scene.sessions()), (before.clone(), 1));
+    tpm.restart();
+    server.reload();
+    until("newer credentials", || server.key_id("ExampleRole") != before);
+    assert_eq!(scene.sessions(), 2);
+    server.end();
+    let left = tpm.left_behind();
+    assert!(left.is_empty(), "{left}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The SDKs that people use against what keyanchor gives: each by IMDSv2, by a container token and by `credential_process`, and
 //! each asks the sandbox's STS who it is. `scripts/setup` puts them, of pinned versions, into `target/clients`.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -160,10 +159,7 @@ fn sdks_work_through_ten_refreshes_with_a_key_on_a_token() {
 fn sdks_work_through_ten_refreshes_with_a_key_in_a_tpm() {
     let scene = Scene::with(&["--lifetime", "60"]);
     let tpm = Swtpm::start();
-    let key = tpm.openssl_key("-algorithm EC -pkeyopt group:P-256");
-    let providers = "-provider tpm2 -provider default -propquery ?provider=tpm2";
-    tpm.tool(&format!("openssl pkey {providers} -in provider.pem -pubout -outform DER -out public.der"));
-    let certificate = scene.ca.leaf("host", &fs::read(tpm.path("public.der")).unwrap()).pem_path();
+    let (key, certificate) = tpm.identity(&scene.ca);
     let tcti = tpm.tcti();
     let identity = ["--private-key", text(&key), "--certificate", text(&certificate), "--tcti", &tcti];
     ten_refreshes(&scene, "sdks_work_through_ten_refreshes_with_a_key_in_a_tpm", &identity, Environment::new());

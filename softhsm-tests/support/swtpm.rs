@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::command::{Outcome, Run};
+use super::pki::Ca;
 use super::{Folder, variable};
 
 /// A swtpm at work.
@@ -115,6 +116,15 @@ impl Swtpm {
             "openssl genpkey -provider tpm2 -provider default -propquery ?provider=tpm2 {arguments} -out provider.pem"
         ));
         self.path("provider.pem")
+    }
+
+    /// A key file of the tpm2 provider, and a leaf for it under the CA.
+    pub fn identity(&self, ca: &Ca) -> (PathBuf, PathBuf) {
+        let key = self.openssl_key("-algorithm EC -pkeyopt group:P-256");
+        let providers = "-provider tpm2 -provider default -propquery ?provider=tpm2";
+        self.tool(&format!("openssl pkey {providers} -in provider.pem -pubout -outform DER -out public.der"));
+        let public = std::fs::read(self.path("public.der")).unwrap();
+        (key, ca.leaf("host", &public).pem_path())
     }
 
     /// Handles of transient objects and loaded sessions: what somebody left in the TPM.
