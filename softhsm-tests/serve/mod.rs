@@ -2,7 +2,9 @@
 
 mod commands;
 mod documents;
+mod flood;
 mod life;
+mod link_local;
 mod long_life;
 mod sdks;
 

@@ -23,7 +23,7 @@ const client = new STSClient({ credentials: fromNodeProviderChain() });
 client.send(new GetCallerIdentityCommand({})).then(answer => console.log(answer.Arn));";
 
 /// A program that asks STS who it is, and prints the ARN.
-struct Sdk {
+pub(super) struct Sdk {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
@@ -32,7 +32,7 @@ struct Sdk {
 }
 
 /// The SDKs that are here; says which test lacks which, past the capture of test output.
-fn sdks(test: &str) -> Vec<Sdk> {
+pub(super) fn sdks(test: &str) -> Vec<Sdk> {
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients");
     let python = |tool| clients.join("python/bin").join(tool);
     let cli = ["sts", "get-caller-identity", "--query", "Arn", "--output", "text"].map(str::to_owned);
@@ -59,7 +59,7 @@ fn sdks(test: &str) -> Vec<Sdk> {
 impl Sdk {
     /// Asks with these variables and no other source of credentials.
     #[track_caller]
-    fn asks(&self, scene: &Scene, variables: &[(&str, &str)]) {
+    pub(super) fn asks(&self, scene: &Scene, variables: &[(&str, &str)]) {
         let before = scene.sandbox.requests("/").len();
         let ca = scene.sandbox.ca();
         let mut run = Run::program(&self.program).args(&self.arguments).env("NODE_PATH", &self.packages);

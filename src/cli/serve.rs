@@ -158,7 +158,7 @@ impl Hooks for Lines {
             self.say(&format!("export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://{address}"));
         }
         for address in addresses.iter().filter(|address| loopback != Some(address)) {
-            self.say(&format!("Serving on {address} too"));
+            self.say(&format!("Serving on {address}"));
         }
         if let Some(status) = status {
             self.say(&format!("Status on http://{status}/readyz and http://{status}/metrics"));
