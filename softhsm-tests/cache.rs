@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::support::command::{Outcome, Run, keyanchor};
+use crate::support::command::{Outcome, Run, keyanchor, pinned_client};
 use crate::support::fault::Fault;
 use crate::support::key::Key;
 use crate::support::pki::Ca;
-use crate::support::sandbox::{Printed, Sandbox};
+use crate::support::sandbox::{ARNS, Printed, Sandbox};
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token};
 use crate::support::{Folder, text};
 
@@ -74,6 +75,34 @@ fn fifty_commands_at_once_make_one_signature() {
     assert!(ids.iter().all(|other| *other == ids[0]), "{ids:?}");
     let calls = scene.fault.calls();
     assert_eq!((calls.of("C_Sign"), calls.of("C_Login"), scene.sandbox.requests("/sessions").len()), (1, 1, 1));
+}
+
+#[test]
+fn fifty_aws_commands_at_once_make_one_signature() {
+    const TEST: &str = "fifty_aws_commands_at_once_make_one_signature";
+    let Some(aws) = pinned_client("python/bin/aws", TEST) else { return };
+    let scene = Scene::new();
+    let module = Fault::module();
+    let flags = ["--cache", "--pkcs11", "pkcs11:token=t;object=host", "--pkcs11-lib", text(&module)];
+    let here = ["--endpoint", scene.sandbox.endpoint(), "--ca-bundle", text(scene.sandbox.ca())];
+    let command = [env!("CARGO_BIN_EXE_keyanchor"), "credential-process"];
+    let line = command.into_iter().chain(flags).chain(here).chain(ARNS).collect::<Vec<_>>().join(" ");
+    let config = scene.folder.write("config", format!("[default]\nregion = eu-west-1\ncredential_process = {line}\n"));
+    let ask = || {
+        let run = Run::program(&aws).args(["sts", "get-caller-identity", "--query", "Arn", "--output", "text"]);
+        let run = run.env("AWS_CONFIG_FILE", &config).env("AWS_CA_BUNDLE", scene.sandbox.ca());
+        let run = run.env("AWS_ENDPOINT_URL_STS", scene.sandbox.endpoint()).env("KEYANCHOR_PIN", TEST_USER_PIN);
+        // Fifty Pythons share the processors that there are.
+        run.env("XDG_RUNTIME_DIR", scene.folder.path()).envs(scene.fault.env()).limit(Duration::from_secs(180))
+    };
+    let running: Vec<_> = (0..50).map(|_| ask().spawn()).collect();
+    for command in running {
+        let outcome = command.wait();
+        assert!(outcome.succeeds().text().contains(":assumed-role/ExampleRole/"), "{outcome}");
+    }
+    let calls = scene.fault.calls();
+    assert_eq!((calls.of("C_Sign"), calls.of("C_Login"), scene.sandbox.requests("/sessions").len()), (1, 1, 1));
+    assert_eq!(scene.sandbox.requests("/").len(), 50);
 }
 
 #[test]

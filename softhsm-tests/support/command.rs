@@ -363,6 +363,16 @@ fn runs(program: &str, test: &str, is_good: impl FnOnce(ExitStatus) -> bool) -> 
     there
 }
 
+/// A client of the pinned versions that `scripts/setup` puts into `target/clients`. Where it is not there, says so likewise.
+pub fn pinned_client(path: &str, test: &str) -> Option<PathBuf> {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(path);
+    if client.exists() {
+        return Some(client);
+    }
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {path} is not in target/clients, see scripts/setup");
+    None
+}
+
 /// Runs one of other people's tools that must succeed, and gives its stdout.
 #[track_caller]
 pub fn tool<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>, environment: Environment) -> Vec<u8> {
