@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "cache",
     "generate",
     "csr",
+    "certificate",
     "sign-string",
     "read-certificate-data",
     "configure",
@@ -24,6 +25,14 @@ const COMMANDS: &[&str] = &[
     "man",
     "version",
 ];
+
+/// Verbs below a command that have flags of their own.
+const VERBS: &[[&str; 2]] = &[["certificate", "show"], ["certificate", "check"], ["certificate", "export"]];
+
+/// Every command and verb, as words.
+fn all() -> impl Iterator<Item = &'static [&'static str]> {
+    COMMANDS.iter().map(std::slice::from_ref).chain(VERBS.iter().map(<[_; 2]>::as_slice))
+}
 
 /// Compares with the recorded text, or records it.
 #[track_caller]
@@ -43,9 +52,9 @@ fn is_as_recorded(name: &str, arguments: &[&str]) {
 #[test]
 fn the_help_of_each_command_is_as_recorded() {
     is_as_recorded("keyanchor", &["--help"]);
-    for command in COMMANDS {
-        is_as_recorded(command, &[command, "--help"]);
-        is_as_recorded(command, &["help", command]);
+    for command in all() {
+        is_as_recorded(&command.join("-"), &[command, &["--help"]].concat());
+        is_as_recorded(&command.join("-"), &[&["help"], command].concat());
     }
 }
 
@@ -59,8 +68,8 @@ fn every_command_is_recorded() {
 
 #[test]
 fn help_has_no_peculiarities() {
-    for command in COMMANDS {
-        let help = keyanchor([command, "--help"]).run();
+    for command in all() {
+        let help = keyanchor(command).arg("--help").run();
         for line in help.text().lines() {
             assert!(line.chars().count() <= 130, "too long for a terminal: {line}");
         }
@@ -83,8 +92,7 @@ fn examples(arguments: &[&str]) -> String {
 
 #[test]
 fn every_command_has_examples_that_are_command_lines() {
-    let commands: Vec<&[&str]> = COMMANDS.iter().map(std::slice::from_ref).collect();
-    for arguments in [&[][..]].into_iter().chain(commands) {
+    for arguments in [&[][..]].into_iter().chain(all()) {
         let examples = examples(arguments);
         let too_long = examples.lines().find(|line| line.chars().count() > 100);
         assert_eq!(too_long, None, "{arguments:?}: wider than 100 columns");

@@ -6,6 +6,7 @@ mod support;
 mod aws_cli;
 mod build_settings;
 mod cache;
+mod certificate;
 mod chains;
 mod completions;
 mod configuration;

@@ -15,7 +15,8 @@ use crate::key::{
     SigningKey, StoredKey, WantedKey,
 };
 use crate::x509::{
-    Certificate, CertificateError, CertificateErrorKind, CertificateFile, Chain, read_intermediates, requirements,
+    Certificate, CertificateError, CertificateErrorKind, CertificateFile, Chain, read_certificates, read_intermediates,
+    requirements,
 };
 
 /// What a person names: at least a key or a certificate.
@@ -119,6 +120,23 @@ impl Identity {
         let ends_soon = |certificate: &&Certificate| (now..until).contains(&certificate.not_after());
         certificates.filter(ends_soon).min_by_key(|certificate| certificate.not_after())
     }
+}
+
+/// Finds the certificate alone, with the chain that would be sent. A token is asked without a login, unless several certificates
+/// match and only their keys tell which is the leaf. Nothing is demanded of it.
+pub fn find_certificate(
+    devices: &mut Devices,
+    wanted: &IdentityReference,
+) -> Result<(Certificate, Chain), IdentityError> {
+    let mut found = match &wanted.certificate {
+        Some(CertificateReference::File(path)) => {
+            let CertificateFile { leaf, others } = read_certificates(path)?;
+            Found { leaf, id: None, others, token: None, holder: None }
+        }
+        _ => Found::find(devices, wanted)?,
+    };
+    let chain = found.chain(wanted)?;
+    Ok((found.leaf, chain))
 }
 
 /// Opens the key alone. A certificate that is named beside it must be the key's; nothing else is demanded of it.

@@ -2,6 +2,7 @@
 
 mod cache;
 mod cached;
+mod certificate;
 mod completions;
 mod configure;
 mod credential_process;
@@ -67,6 +68,7 @@ enum Command {
     Cache(cache::Args),
     Generate(Box<generate::Args>),
     Csr(Box<csr::Args>),
+    Certificate(certificate::Args),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     Configure(Box<configure::Args>),
@@ -107,6 +109,7 @@ fn run(command: Command) -> u8 {
         Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Certificate(args) => certificate::run(&args),
         Command::Csr(args) => csr::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),

@@ -2,12 +2,21 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::{Failure, FailureKind};
 use crate::process::start::stdout_is_closed;
 
 /// Writes everything and flushes it, so that a full disk is a failure and not a silent success.
 pub fn print(data: impl AsRef<[u8]>) -> Result<(), Failure> {
     print_with(|stdout| stdout.write_all(data.as_ref()))
+}
+
+/// Prints a document for programs, indented, with a line end.
+pub fn json(document: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document)
+        .map_err(|error| Failure::new(FailureKind::Other, format!("cannot write JSON: {error}")))?;
+    print(text + "\n")
 }
 
 /// The same for data that is written by who has it.

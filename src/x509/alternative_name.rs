@@ -10,6 +10,7 @@ use der::{Decode, DecodeValue, Encode, Header, Reader, SliceReader, Tag, TagMode
 use x509_cert::ext::Extension;
 
 use super::name::Name;
+use super::printable::printable;
 
 /// One name of a subjectAltName.
 #[derive(Clone, Debug)]
@@ -91,9 +92,9 @@ impl AlternativeName {
 impl fmt::Display for AlternativeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) => write!(f, "DNS:{}", name.escape_debug()),
-            Self::Uri(uri) => write!(f, "URI:{}", uri.escape_debug()),
-            Self::Email(email) => write!(f, "email:{}", email.escape_debug()),
+            Self::Dns(name) => write!(f, "DNS:{}", printable(name)),
+            Self::Uri(uri) => write!(f, "URI:{}", printable(uri)),
+            Self::Email(email) => write!(f, "email:{}", printable(email)),
             Self::Directory(name) => write!(f, "DirName:{name}"),
             Self::Other { kind, .. } => f.write_str(kind),
         }

@@ -8,10 +8,13 @@ use der::asn1::{Any, BitString, BitStringRef, Int, ObjectIdentifier};
 use der::{Decode, Encode, Reader, Sequence, SliceReader};
 use jiff::Timestamp;
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::Version;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier,
+};
 use x509_cert::time::{Time, Validity};
 
 use super::alternative_name::AlternativeName;
@@ -182,6 +185,11 @@ impl Certificate {
         self.extension("keyUsage")
     }
 
+    /// extendedKeyUsage, if there is any.
+    pub fn extended_key_usage(&self) -> Result<Option<ExtendedKeyUsage>, CertificateError> {
+        self.extension("extendedKeyUsage")
+    }
+
     /// The names beside the subject, in their order.
     pub fn alternative_names(&self) -> Result<Vec<AlternativeName>, CertificateError> {
         let Some(value) = self.extension_value(ID_CE_SUBJECT_ALT_NAME) else { return Ok(Vec::new()) };
@@ -235,6 +243,11 @@ impl Certificate {
     /// SHA-1 over the DER in lower-case hexadecimal: the name by which tools show a certificate, not a protection.
     pub fn fingerprint_sha1(&self) -> String {
         Sha1::digest(&self.der).iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    /// SHA-256 over the DER in lower-case hexadecimal.
+    pub fn fingerprint_sha256(&self) -> String {
+        Sha256::digest(&self.der).iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
     fn extensions(&self) -> &[Extension] {

@@ -35,16 +35,64 @@ const SHORT_NAMES: [(ObjectIdentifier, &str); 16] = [
 #[derive(Clone, Debug)]
 pub struct Name {
     der: Vec<u8>,
+    attributes: Vec<Attribute>,
     text: String,
     canonical: String,
+}
+
+/// One attribute of a name, such as a common name.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    kind: ObjectIdentifier,
+    /// The value as text, where it is a string.
+    pub value: Option<String>,
+    /// DER of the value.
+    der: Vec<u8>,
+}
+
+impl Attribute {
+    /// The short name of its type, such as `CN`; `None` for a type that has none here.
+    pub fn short_name(&self) -> Option<&'static str> {
+        SHORT_NAMES.iter().find(|(oid, _)| *oid == self.kind).map(|(_, name)| *name)
+    }
+
+    /// The object identifier of its type, dotted.
+    pub fn oid(&self) -> String {
+        self.kind.to_string()
+    }
+}
+
+/// RFC 4514 §2.3 and §2.4: `CN=value`, or the DER in hexadecimal where type or value is not known.
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.short_name(), &self.value) {
+            (Some(name), Some(value)) => write!(f, "{name}={}", escaped(value)),
+            (name, _) => {
+                f.write_str(name.unwrap_or(&self.oid()))?;
+                f.write_str("=#")?;
+                self.der.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+            }
+        }
+    }
 }
 
 impl Name {
     /// Reads a DER `Name` (RFC 5280 §4.1.2.4).
     pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
-        let text = text(der)?;
+        let relative = relative_names(der)?;
+        let text = text(&relative);
         let canonical = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        Ok(Self { der: der.to_vec(), text, canonical })
+        Ok(Self { der: der.to_vec(), attributes: relative.into_iter().flatten().collect(), text, canonical })
+    }
+
+    /// Every attribute in the order of the certificate, which is the reverse of the printed one.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
+
+    /// The first common name.
+    pub fn common_name(&self) -> Option<&str> {
+        self.attributes.iter().find(|attribute| attribute.kind == rfc4519::CN)?.value.as_deref()
     }
 
     /// The DER as it came, which is what CKA_SUBJECT and CKA_ISSUER hold.
@@ -81,44 +129,36 @@ impl fmt::Display for Name {
     }
 }
 
-/// RFC 4514 §2.1: relative names from the last to the first, joined by commas.
-fn text(der: &[u8]) -> der::Result<String> {
-    let mut relative = AnyRef::from_der(der)?.sequence(|reader| {
+/// The attributes of each relative name (RFC 5280 §4.1.2.4).
+fn relative_names(der: &[u8]) -> der::Result<Vec<Vec<Attribute>>> {
+    AnyRef::from_der(der)?.sequence(|reader| {
         let mut names = Vec::new();
         while !reader.is_finished() {
             names.push(relative_name(AnyRef::decode(reader)?)?);
         }
-        Ok::<_, der::Error>(names)
-    })?;
-    relative.reverse();
-    Ok(relative.join(","))
+        Ok(names)
+    })
 }
 
-/// RFC 4514 §2.2: the attributes of one relative name, joined by plus signs.
-fn relative_name(set: AnyRef<'_>) -> der::Result<String> {
+fn relative_name(set: AnyRef<'_>) -> der::Result<Vec<Attribute>> {
     set.tag().assert_eq(Tag::Set)?;
     let mut reader = der::SliceReader::new(set.value())?;
     let mut attributes = Vec::new();
     while !reader.is_finished() {
-        let attribute = AnyRef::decode(&mut reader)?
-            .sequence(|reader| Ok::<_, der::Error>((ObjectIdentifier::decode(reader)?, AnyRef::decode(reader)?)))?;
-        attributes.push(attribute_text(attribute.0, attribute.1)?);
+        attributes.push(AnyRef::decode(&mut reader)?.sequence(|reader| {
+            let (kind, value) = (ObjectIdentifier::decode(reader)?, AnyRef::decode(reader)?);
+            Ok::<_, der::Error>(Attribute { kind, value: string_of(value), der: value.to_der()? })
+        })?);
     }
-    // Their order means nothing; OpenSSL turns it around as well.
-    attributes.reverse();
-    Ok(attributes.join("+"))
+    Ok(attributes)
 }
 
-/// RFC 4514 §2.3 and §2.4: `CN=value`, or the DER in hexadecimal where type or value is not known.
-fn attribute_text(kind: ObjectIdentifier, value: AnyRef<'_>) -> der::Result<String> {
-    let short = SHORT_NAMES.iter().find(|(oid, _)| *oid == kind).map(|(_, name)| *name);
-    Ok(match (short, string_of(value)) {
-        (Some(name), Some(value)) => format!("{name}={}", escaped(&value)),
-        (name, _) => {
-            let hex: String = value.to_der()?.iter().map(|octet| format!("{octet:02x}")).collect();
-            format!("{}=#{hex}", name.map_or_else(|| kind.to_string(), str::to_owned))
-        }
-    })
+/// RFC 4514 §2.1 and §2.2: relative names from the last to the first, joined by commas, their attributes joined by plus signs.
+/// The order of those means nothing; OpenSSL turns it around as well.
+fn text(relative: &[Vec<Attribute>]) -> String {
+    let joined =
+        |attributes: &Vec<Attribute>| attributes.iter().rev().map(Attribute::to_string).collect::<Vec<_>>().join("+");
+    relative.iter().rev().map(joined).collect::<Vec<_>>().join(",")
 }
 
 fn string_of(value: AnyRef<'_>) -> Option<String> {

@@ -10,6 +10,75 @@ use super::error::{CertificateError, CertificateErrorKind};
 use super::signature::SignatureHash;
 use crate::key::{Advice, KeyError};
 
+/// One demand on a certificate. Prints as what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// It is valid at the moment.
+    Validity,
+    /// It is of version 3.
+    Version,
+    /// Its subject is not empty.
+    Subject,
+    /// It is no CA's.
+    EndEntity,
+    /// It is a CA's.
+    Authority,
+    /// keyUsage has digitalSignature.
+    DigitalSignature,
+    /// keyUsage has keyCertSign.
+    KeyCertSign,
+    /// No more CAs stand below it than its pathLenConstraint allows.
+    PathLength,
+    /// It was signed over a strong hash.
+    Hash,
+    /// Its key can sign a request.
+    Key,
+}
+
+impl Requirement {
+    /// A name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validity => "validity",
+            Self::Version => "version",
+            Self::Subject => "subject",
+            Self::EndEntity => "endEntity",
+            Self::Authority => "authority",
+            Self::DigitalSignature => "digitalSignature",
+            Self::KeyCertSign => "keyCertSign",
+            Self::PathLength => "pathLength",
+            Self::Hash => "hash",
+            Self::Key => "key",
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Validity => "valid now",
+            Self::Version => "X.509 version 3",
+            Self::Subject => "a subject that names something",
+            Self::EndEntity => "an end-entity certificate",
+            Self::Authority => "a CA certificate (basicConstraints CA:TRUE)",
+            Self::DigitalSignature => "keyUsage with digitalSignature",
+            Self::KeyCertSign => "keyUsage with keyCertSign",
+            Self::PathLength => "as few CAs below it as its pathLenConstraint allows",
+            Self::Hash => "signed with SHA-256 or stronger",
+            Self::Key => "an RSA key, or an EC key on P-256, P-384 or P-521",
+        })
+    }
+}
+
+/// A requirement, and what the certificate has against it.
+#[derive(Debug)]
+pub struct Check {
+    /// What was looked at.
+    pub requirement: Requirement,
+    /// `None` where it is met.
+    pub violation: Option<Violation>,
+}
+
 /// A requirement that a certificate does not meet. Prints as what was wanted and what was found.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -35,10 +104,24 @@ pub enum Violation {
     },
     /// It is a CA's.
     CertificateAuthority,
+    /// It is not a CA's.
+    NoAuthority,
     /// keyUsage is missing.
-    NoKeyUsage,
+    NoKeyUsage {
+        /// What it should have allowed.
+        wanted: &'static str,
+    },
     /// keyUsage does not allow signatures.
     NoDigitalSignature,
+    /// keyUsage does not allow issuing certificates.
+    NoKeyCertSign,
+    /// More CAs stand below it than it allows.
+    PathTooLong {
+        /// pathLenConstraint.
+        allowed: u8,
+        /// How many there are.
+        found: usize,
+    },
     /// It was signed over a weak hash.
     WeakSignature {
         /// The hash.
@@ -69,8 +152,13 @@ impl fmt::Display for Violation {
             Self::CertificateAuthority => {
                 f.write_str("wanted an end-entity certificate, found one of a CA (basicConstraints CA:TRUE)")
             }
-            Self::NoKeyUsage => f.write_str("wanted keyUsage with digitalSignature, found no keyUsage"),
+            Self::NoKeyUsage { wanted } => write!(f, "wanted keyUsage with {wanted}, found no keyUsage"),
             Self::NoDigitalSignature => f.write_str("wanted keyUsage with digitalSignature, found keyUsage without it"),
+            Self::NoAuthority => f.write_str("wanted a CA certificate (basicConstraints CA:TRUE), found another"),
+            Self::NoKeyCertSign => f.write_str("wanted keyUsage with keyCertSign, found keyUsage without it"),
+            Self::PathTooLong { allowed, found } => {
+                write!(f, "wanted at most {allowed} CAs below it (pathLenConstraint), found {found}")
+            }
             Self::WeakSignature { found } => {
                 write!(f, "wanted a certificate signed with SHA-256 or stronger, found {found}")
             }
@@ -98,41 +186,71 @@ impl fmt::Display for Span {
     }
 }
 
+/// What Roles Anywhere demands of a leaf, one by one.
+pub fn of_leaf(certificate: &Certificate, now: Timestamp) -> Vec<Check> {
+    let end_entity = || match certificate.basic_constraints().map_err(Violation::Unreadable)? {
+        Some(constraints) if constraints.ca => Err(Violation::CertificateAuthority),
+        _ => Ok(()),
+    };
+    let usage = || match certificate.key_usage().map_err(Violation::Unreadable)? {
+        Some(usage) if usage.digital_signature() => Ok(()),
+        Some(_) => Err(Violation::NoDigitalSignature),
+        None => Err(Violation::NoKeyUsage { wanted: "digitalSignature" }),
+    };
+    let subject = if certificate.subject().is_empty() { Err(Violation::EmptySubject) } else { Ok(()) };
+    checks([
+        (Requirement::Validity, validity(certificate, now)),
+        (Requirement::Version, version(certificate)),
+        (Requirement::Subject, subject),
+        (Requirement::EndEntity, end_entity()),
+        (Requirement::DigitalSignature, usage()),
+        (Requirement::Hash, strong_hash(certificate)),
+        (Requirement::Key, certificate.public_key().map(|_| ()).map_err(Violation::Key)),
+    ])
+}
+
+/// What it demands of a CA above the leaf, the trust anchor among them. `below` counts the CAs between it and the leaf that are not
+/// self-issued (RFC 5280 §4.2.1.9).
+pub fn of_authority(certificate: &Certificate, below: usize, now: Timestamp) -> Vec<Check> {
+    let constraints = certificate.basic_constraints();
+    let path_length = match &constraints {
+        Ok(Some(constraints)) => constraints.path_len_constraint.filter(|allowed| usize::from(*allowed) < below),
+        _ => None,
+    };
+    let authority = match constraints {
+        Ok(Some(constraints)) if constraints.ca => Ok(()),
+        Ok(_) => Err(Violation::NoAuthority),
+        Err(error) => Err(Violation::Unreadable(error)),
+    };
+    let usage = || match certificate.key_usage().map_err(Violation::Unreadable)? {
+        Some(usage) if usage.key_cert_sign() => Ok(()),
+        Some(_) => Err(Violation::NoKeyCertSign),
+        None => Err(Violation::NoKeyUsage { wanted: "keyCertSign" }),
+    };
+    let path_length = path_length.map_or(Ok(()), |allowed| Err(Violation::PathTooLong { allowed, found: below }));
+    checks([
+        (Requirement::Validity, validity(certificate, now)),
+        (Requirement::Version, version(certificate)),
+        (Requirement::Authority, authority),
+        (Requirement::KeyCertSign, usage()),
+        (Requirement::PathLength, path_length),
+        (Requirement::Hash, strong_hash(certificate)),
+    ])
+}
+
+fn checks<const N: usize>(outcomes: [(Requirement, Result<(), Violation>); N]) -> Vec<Check> {
+    outcomes.into_iter().map(|(requirement, outcome)| Check { requirement, violation: outcome.err() }).collect()
+}
+
 /// Every requirement that the certificate does not meet at this moment; empty where it meets all.
 pub fn violations(certificate: &Certificate, now: Timestamp) -> Vec<Violation> {
-    let mut found = Vec::new();
-    validity(certificate, now, &mut found);
-    if certificate.version() != 3 {
-        found.push(Violation::Version { found: certificate.version() });
-    }
-    if certificate.subject().is_empty() {
-        found.push(Violation::EmptySubject);
-    }
-    match certificate.basic_constraints() {
-        Ok(Some(constraints)) if constraints.ca => found.push(Violation::CertificateAuthority),
-        Ok(_) => {}
-        Err(error) => found.push(Violation::Unreadable(error)),
-    }
-    match certificate.key_usage() {
-        Ok(Some(usage)) if usage.digital_signature() => {}
-        Ok(Some(_)) => found.push(Violation::NoDigitalSignature),
-        Ok(None) => found.push(Violation::NoKeyUsage),
-        Err(error) => found.push(Violation::Unreadable(error)),
-    }
-    weak_hash(certificate, &mut found);
-    if let Err(error) = certificate.public_key() {
-        found.push(Violation::Key(error));
-    }
-    found
+    of_leaf(certificate, now).into_iter().filter_map(|check| check.violation).collect()
 }
 
 /// What would make AWS refuse a certificate of the chain. It may know the issuer in a newer certificate, so that these do not
 /// forbid a request.
 pub fn issuer_violations(certificate: &Certificate, now: Timestamp) -> Vec<Violation> {
-    let mut found = Vec::new();
-    validity(certificate, now, &mut found);
-    weak_hash(certificate, &mut found);
-    found
+    [validity(certificate, now), strong_hash(certificate)].into_iter().filter_map(Result::err).collect()
 }
 
 /// Refuses a certificate that does not meet every requirement, naming all that it does not meet.
@@ -156,19 +274,26 @@ fn described(certificate: &Certificate) -> String {
     }
 }
 
-fn validity(certificate: &Certificate, now: Timestamp, found: &mut Vec<Violation>) {
+fn validity(certificate: &Certificate, now: Timestamp) -> Result<(), Violation> {
     let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
     // Validity ends with the last moment, which is a whole second long (RFC 5280 §4.1.2.5).
     if now.as_second() > not_after.as_second() {
-        found.push(Violation::Expired { since: not_after, now });
-    } else if now < not_before {
-        found.push(Violation::NotYetValid { until: not_before, now });
+        return Err(Violation::Expired { since: not_after, now });
+    }
+    if now < not_before { Err(Violation::NotYetValid { until: not_before, now }) } else { Ok(()) }
+}
+
+fn version(certificate: &Certificate) -> Result<(), Violation> {
+    match certificate.version() {
+        3 => Ok(()),
+        found => Err(Violation::Version { found }),
     }
 }
 
-fn weak_hash(certificate: &Certificate, found: &mut Vec<Violation>) {
-    if let Some(hash) = certificate.signature_algorithm().hash().filter(|hash| *hash < SignatureHash::Sha256) {
-        found.push(Violation::WeakSignature { found: hash });
+fn strong_hash(certificate: &Certificate) -> Result<(), Violation> {
+    match certificate.signature_algorithm().hash().filter(|hash| *hash < SignatureHash::Sha256) {
+        Some(found) => Err(Violation::WeakSignature { found }),
+        None => Ok(()),
     }
 }
 

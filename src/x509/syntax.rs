@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::printable::shown;
+
 /// A text that is not what its syntax asks for. Prints what was wanted and what was found; the text itself and the place are
 /// for whoever shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,14 +37,6 @@ impl SyntaxError {
     /// How many characters stand before the place.
     pub fn column(&self) -> usize {
         self.text.get(..self.offset).map_or(0, |before| before.chars().count())
-    }
-}
-
-/// A character that may not be printable.
-pub(super) fn shown(c: char) -> String {
-    match c {
-        '"' | '\'' | '\\' => c.to_string(),
-        _ => c.escape_debug().to_string(),
     }
 }
 

@@ -16,6 +16,7 @@ use super::extensions::{authority_key, extension, key_identifier};
 use super::{Unsigned, not_encodable, refused, time};
 use crate::x509::certificate::Certificate;
 use crate::x509::error::CertificateError;
+use crate::x509::printable::printable;
 use crate::x509::serial::SerialNumber;
 
 /// What a revocation list will say.
@@ -109,7 +110,7 @@ impl FromStr for RevocationReason {
 impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = RevocationReason::ALL.iter().map(|(_, name)| *name).collect();
-        write!(f, "wanted one of {}, found '{}'", names.join(", "), self.0.escape_debug())
+        write!(f, "wanted one of {}, found '{}'", names.join(", "), printable(&self.0))
     }
 }
 

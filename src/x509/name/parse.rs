@@ -6,7 +6,8 @@ use der::asn1::{Any, AnyRef, ObjectIdentifier, SetOfVec};
 use der::{Decode, Encode, Tag};
 use x509_cert::attr::AttributeTypeAndValue;
 
-use super::super::syntax::{SyntaxError, shown};
+use super::super::printable::shown;
+use super::super::syntax::SyntaxError;
 use super::SHORT_NAMES;
 
 /// Longest text that is looked at.
