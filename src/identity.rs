@@ -147,8 +147,8 @@ pub fn open_key(devices: &mut Devices, wanted: &IdentityReference) -> Result<Box
     }
 }
 
-/// A leaf, and the devices that hold its key and its issuers.
-struct Found {
+/// A leaf, and the devices that hold its key and its issuers: an identity before its key is opened.
+pub struct Found {
     leaf: Certificate,
     /// CKA_ID of the leaf, where it came from a token.
     id: Option<Vec<u8>>,
@@ -162,16 +162,29 @@ struct Found {
 
 impl Found {
     fn find(devices: &mut Devices, wanted: &IdentityReference) -> Result<Self, IdentityError> {
+        match Self::seek(devices, wanted)? {
+            (found, None) => Ok(found),
+            (_, Some(error)) => Err(error.into()),
+        }
+    }
+
+    /// Finds the leaf. Where it is in a file, it can be judged although the device of its key cannot be opened: why not is told
+    /// beside it.
+    pub fn seek(devices: &mut Devices, wanted: &IdentityReference) -> Result<(Self, Option<KeyError>), IdentityError> {
         match &wanted.certificate {
-            Some(CertificateReference::Pkcs11(uri)) => Self::on_token(devices, uri, wanted.key.as_ref()),
+            Some(CertificateReference::Pkcs11(uri)) => Ok((Self::on_token(devices, uri, wanted.key.as_ref())?, None)),
             Some(CertificateReference::File(path)) => {
                 let content = files::read(path)?;
                 let CertificateFile { leaf, others } = CertificateFile::from_octets(path, &content.octets)?;
                 let holder = match &wanted.key {
-                    Some(key) => devices.open(key)?,
-                    None => devices.open_content(path, &content)?,
+                    Some(key) => devices.open(key),
+                    None => devices.open_content(path, &content),
                 };
-                Ok(Self { leaf, id: None, others, token: None, holder: Some(holder) })
+                let (holder, unopened) = match holder {
+                    Ok(holder) => (Some(holder), None),
+                    Err(error) => (None, Some(error)),
+                };
+                Ok((Self { leaf, id: None, others, token: None, holder }, unopened))
             }
             None => Err(CertificateError::new(
                 CertificateErrorKind::Unnamed,
@@ -205,7 +218,13 @@ impl Found {
         Ok(Self { leaf: chosen.leaf, id: chosen.id, others: chosen.others, token: Some(token), holder })
     }
 
-    fn chain(&mut self, wanted: &IdentityReference) -> Result<Chain, IdentityError> {
+    /// The leaf.
+    pub fn leaf(&self) -> &Certificate {
+        &self.leaf
+    }
+
+    /// The issuers, from what stands beside the leaf, the intermediates that are named, and the token. To be asked once.
+    pub fn chain(&mut self, wanted: &IdentityReference) -> Result<Chain, IdentityError> {
         let mut candidates = std::mem::take(&mut self.others);
         if let Some(path) = &wanted.intermediates {
             candidates.extend(read_intermediates(path)?);
@@ -221,7 +240,8 @@ impl Found {
         })
     }
 
-    fn open_key(&self) -> Result<Box<dyn SigningKey>, IdentityError> {
+    /// The leaf's key, which must be the one that is certified.
+    pub fn open_key(&self) -> Result<Box<dyn SigningKey>, IdentityError> {
         let certified = self.certified()?;
         let certificate = CertificateOfKey { public_key: certified.clone(), id: self.id.clone() };
         let wanted = WantedKey { certificate: Some(certificate), inferred: self.holder.is_none() };

@@ -253,6 +253,7 @@ impl<'a> IdentitySettings<'a> {
                 default_module: env::var_os("KEYANCHOR_PKCS11_LIB").filter(|path| !path.is_empty()).map(PathBuf::from),
                 reuse_pin: self.flags.reuse_pin,
                 use_final_try: self.flags.use_final_try,
+                without_login: false,
             },
             tpm: TpmOptions {
                 tcti: self.tcti(),

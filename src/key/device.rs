@@ -117,6 +117,8 @@ pub struct Pkcs11Options {
     pub reuse_pin: bool,
     /// Try the PIN although the token says that one wrong PIN locks it.
     pub use_final_try: bool,
+    /// Look only at what tokens show without a login: none is made, whatever they want.
+    pub without_login: bool,
 }
 
 /// Choices that only the TPM backend knows.

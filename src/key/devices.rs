@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use super::approach::{Approach, Landmark, Stage};
 use super::certificate_store::CertificateStore;
 use super::device::{Device, DeviceOptions};
 use super::error::{KeyError, KeyErrorKind};
@@ -13,7 +14,7 @@ use super::inventory::{Abilities, Inventory};
 use super::pkcs11::{Modules, Uri};
 use super::reference::KeyReference;
 use super::tpm::{self, NewKeyPlace};
-use crate::files::{self, FileContent};
+use crate::files::{self, Access, FileContent};
 
 /// Opens devices and shares what must be shared between them.
 pub struct Devices {
@@ -107,6 +108,38 @@ impl Devices {
             }
         })?;
         Ok(GeneratedKey { reference: path.display().to_string(), public_key: made.public_key })
+    }
+
+    /// How far the way to the device that holds this key goes. A file that can be read only once is not looked into.
+    pub fn approach(&mut self, reference: &KeyReference) -> Approach {
+        match reference {
+            KeyReference::Pkcs11(uri) => self.modules.approach(uri),
+            KeyReference::Handle(_) => {
+                let mut approach = Approach::default();
+                tpm::approach_handle(&mut approach, &self.options);
+                approach
+            }
+            KeyReference::File(path) => self.approach_file(path),
+        }
+    }
+
+    fn approach_file(&mut self, path: &Path) -> Approach {
+        let mut approach = Approach::along(&[Stage::File]);
+        let access = Access::of(path).ok();
+        if access.as_ref().is_some_and(|access| !access.is_regular) {
+            approach.go(Stage::File, Ok((Landmark::SoftwareKey(access), ())));
+            return approach;
+        }
+        let opened =
+            files::read(path).map_err(KeyError::from).and_then(|content| KeyFile::from_content(path, &content));
+        let landmark = opened.map(|file| match file {
+            KeyFile::Software(_) => (Landmark::SoftwareKey(access), None),
+            KeyFile::Tss2(pem) => (Landmark::TpmKeyFile(access), Some(pem)),
+        });
+        if let Some(Some(pem)) = approach.go(Stage::File, landmark) {
+            tpm::approach_key_file(&mut approach, &pem, &self.options);
+        }
+        approach
     }
 
     /// Ends the sessions and finalises each module once. Called after the output is written, because modules crash here.

@@ -4,6 +4,7 @@
 //! login; an opened [`SigningKey`] knows its public half and signs.
 
 mod algorithm;
+mod approach;
 mod certificate_store;
 mod device;
 mod devices;
@@ -23,6 +24,7 @@ pub mod tpm;
 pub mod tpm;
 
 pub use algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
+pub use approach::{Approach, Landmark, ModuleNamedBy, ProxiedModule, Stage, Step, TokenState, Tries, WantedSecret};
 pub use certificate_store::{CertificateStore, NewCertificate};
 pub use device::{
     CertificateOfKey, Device, DeviceOptions, Listing, Pkcs11Options, SigningKey, StoredCertificate, StoredKey,
@@ -37,5 +39,5 @@ pub use inventory::{
 };
 pub use public::PublicKey;
 pub use reference::{CertificateReference, KeyReference};
-pub use secret::{Attendant, Secret, SecretKind, SecretRequest, SecretSource, Secrets};
+pub use secret::{Attendant, Secret, SecretKind, SecretRequest, SecretSource, Secrets, SourceState};
 pub use signing::{Signature, SigningInput};

@@ -3,6 +3,7 @@
 
 mod kept;
 pub(super) mod kind;
+mod look;
 
 use std::env;
 use std::fmt;
@@ -17,6 +18,7 @@ use super::error::{Advice, KeyError, KeyErrorKind};
 use crate::files;
 use kept::Kept;
 pub use kind::SecretKind;
+pub use look::SourceState;
 
 /// Longest secret that is read from a file or descriptor; a wrong path such as /dev/zero must not fill the memory.
 const LONGEST_SECRET: usize = 4096;
@@ -193,6 +195,12 @@ impl Secrets {
             || credential_path(kind.credential()).is_some_and(|path| path.exists())
     }
 
+    /// The source that will be asked for this secret; `from_reference` is what the device's reference names.
+    pub fn source(&self, kind: SecretKind, from_reference: Option<&SecretSource>) -> SecretSource {
+        let chosen = self.chosen.iter().find(|(chosen, _)| *chosen == kind).map(|(_, source)| source);
+        chosen.or(from_reference).cloned().unwrap_or_else(|| default_source(kind))
+    }
+
     /// Asks the first source that there is: command line, reference, environment variable, systemd credential, prompt.
     ///
     /// Each call asks anew, so that a FIFO is read once per call and a prompt is shown once per call, unless such things are
@@ -202,8 +210,7 @@ impl Secrets {
         request: &SecretRequest<'_>,
         from_reference: Option<&SecretSource>,
     ) -> Result<Arc<Secret>, KeyError> {
-        let chosen = self.chosen.iter().find(|(kind, _)| *kind == request.kind).map(|(_, source)| source);
-        let source = chosen.or(from_reference).cloned().unwrap_or_else(|| default_source(request.kind));
+        let source = self.source(request.kind, from_reference);
         if !self.lives_long || !source.is_read_once() {
             return self.read(&source, request);
         }

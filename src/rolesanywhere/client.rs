@@ -101,22 +101,14 @@ impl Client {
             Some(text) => Region::parse(text, "--region")?,
             None => session.region().clone(),
         };
-        let choice = EndpointChoice {
-            endpoint: options.endpoint.as_deref(),
-            fips: options.fips,
-            dual_stack: options.dual_stack,
-            no_verify_ssl: options.no_verify_ssl,
-        };
-        let endpoint = Endpoint::choose(&choice, &options.environment, &region)?;
-        let proxy = Proxy::choose(&endpoint, &options.environment)?;
-        let trust = Trust::choose(options.no_verify_ssl, options.ca_bundle.as_deref(), &options.environment);
+        let target = target(&region, options)?;
         if options.no_verify_ssl {
-            log::warn!("--no-verify-ssl: anybody between here and {} can read the credentials", endpoint.host());
+            log::warn!("--no-verify-ssl: anybody between here and {} can read the credentials", target.endpoint.host());
         }
         Ok(Self {
             body: session.body(),
             region,
-            target: Arc::new(Target { endpoint, proxy, trust }),
+            target: Arc::new(target),
             timeout: options.timeout.min(LONGEST_TIMEOUT),
             chance,
         })
@@ -250,6 +242,20 @@ impl Client {
             other => other,
         }
     }
+}
+
+/// Where to connect to, and how, for a region.
+pub(super) fn target(region: &Region, options: &ClientOptions) -> Result<Target, RequestError> {
+    let choice = EndpointChoice {
+        endpoint: options.endpoint.as_deref(),
+        fips: options.fips,
+        dual_stack: options.dual_stack,
+        no_verify_ssl: options.no_verify_ssl,
+    };
+    let endpoint = Endpoint::choose(&choice, &options.environment, region)?;
+    let proxy = Proxy::choose(&endpoint, &options.environment)?;
+    let trust = Trust::choose(options.no_verify_ssl, options.ca_bundle.as_deref(), &options.environment);
+    Ok(Target { endpoint, proxy, trust })
 }
 
 /// The server's time as far as its answer tells it, else this machine's.

@@ -15,8 +15,7 @@ pub struct ClockSkew(SignedDuration);
 impl ClockSkew {
     /// Compares a `Date` header with the local time at which it came. `None` where they agree, or it is no date.
     pub(super) fn measure(date: &str, local: Timestamp) -> Option<Self> {
-        let server = DateTimeParser::new().parse_timestamp(date).ok()?;
-        let ahead = local.duration_since(server);
+        let ahead = ahead(date, local)?;
         (ahead.abs() >= NAMED_FROM).then_some(Self(ahead))
     }
 
@@ -29,6 +28,12 @@ impl ClockSkew {
     pub(super) fn correct(self, local: Timestamp) -> Timestamp {
         local.checked_sub(self.0).unwrap_or(local)
     }
+}
+
+/// How far the local clock is ahead of a `Date` header, to the second. `None` where that is no date.
+pub(super) fn ahead(date: &str, local: Timestamp) -> Option<SignedDuration> {
+    let server = DateTimeParser::new().parse_timestamp(date).ok()?;
+    Some(local.duration_since(server))
 }
 
 impl fmt::Display for ClockSkew {

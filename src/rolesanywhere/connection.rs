@@ -110,9 +110,17 @@ pub(super) fn timed<T>(phase: &str, work: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// A TCP connection to the first address that accepts; each gets its share of the time.
 fn connect(host: &str, port: u16, deadline: Instant) -> Result<Socket, ConnectionError> {
-    let addresses = lookup(host, port)?;
+    connect_to(&lookup(host, port)?, host, port, deadline).map(|(socket, _)| socket)
+}
+
+/// A TCP connection to the first address that accepts; each gets its share of the time.
+pub(super) fn connect_to(
+    addresses: &[SocketAddr],
+    host: &str,
+    port: u16,
+    deadline: Instant,
+) -> Result<(Socket, SocketAddr), ConnectionError> {
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
     for (at, address) in addresses.iter().enumerate() {
         let untried = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
@@ -121,7 +129,7 @@ fn connect(host: &str, port: u16, deadline: Instant) -> Result<Socket, Connectio
             break;
         }
         match TcpStream::connect_timeout(address, share).and_then(|tcp| Socket::new(tcp, deadline)) {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, *address)),
             Err(error) => {
                 log::debug!("cannot connect to {address}: {error}");
                 last = error;
@@ -133,7 +141,7 @@ fn connect(host: &str, port: u16, deadline: Instant) -> Result<Socket, Connectio
 }
 
 /// The addresses of a host, in the order that the system prefers (RFC 6724).
-fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectionError> {
+pub(super) fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectionError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -155,7 +163,7 @@ fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectionError> {
     Ok(addresses)
 }
 
-fn handshake(stream: Stream, tls: &TlsClient, host: &str) -> Result<Stream, ConnectionError> {
+pub(super) fn handshake(stream: Stream, tls: &TlsClient, host: &str) -> Result<Stream, ConnectionError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|source| {
         ConnectionError::new(Kind::Tls, format!("{host} is no name that TLS can check")).with_source(source)
     })?;
@@ -196,7 +204,7 @@ pub(super) fn lost(error: io::Error, host: &str, when: &str) -> ConnectionError 
 }
 
 /// Asks the proxy for a tunnel (RFC 9110 §9.3.6).
-fn tunnel(stream: &mut Stream, proxy: &Proxy, endpoint: &Endpoint) -> Result<(), ConnectionError> {
+pub(super) fn tunnel(stream: &mut Stream, proxy: &Proxy, endpoint: &Endpoint) -> Result<(), ConnectionError> {
     let place = proxy.name();
     let broken = |error| lost(error, &place, "before the tunnel was open");
     let host =

@@ -99,6 +99,22 @@ impl CreateSession {
         self.role.as_str()
     }
 
+    /// The trust anchor's region by its name.
+    pub fn region_name(&self) -> &str {
+        self.region.as_str()
+    }
+
+    /// The accounts that the ARNs name, each once, the trust anchor's first. The service wants all in one.
+    pub fn accounts(&self) -> Vec<&str> {
+        let mut accounts = vec![self.trust_anchor.account()];
+        for other in [self.profile.account(), self.role.account()] {
+            if !accounts.contains(&other) {
+                accounts.push(other);
+            }
+        }
+        accounts
+    }
+
     /// The trust anchor's region.
     pub(super) fn region(&self) -> &Region {
         &self.region

@@ -177,6 +177,11 @@ pub(super) struct TlsClient {
 }
 
 impl TlsClient {
+    /// Where the trusted certificates are from.
+    pub(super) fn roots(&self) -> &str {
+        &self.roots
+    }
+
     /// What a failed handshake with this host means.
     pub(super) fn explain(&self, error: rustls::Error, host: &str) -> ConnectionError {
         let (kind, message) = match &error {
@@ -229,6 +234,12 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "no name".to_owned() } else { names.join(", ") }
 }
 
+/// Who issued a certificate, in DER; `None` where it cannot be read.
+pub(super) fn issuer(der: &[u8]) -> Option<String> {
+    let certificate = x509_cert::Certificate::from_der(der).ok()?;
+    Some(certificate.tbs_certificate().issuer().to_string())
+}
+
 /// Passes everything on, and remembers the certificate that was refused: its issuer tells a company's TLS proxy from an attack.
 #[derive(Debug)]
 struct Remembering {
@@ -238,10 +249,7 @@ struct Remembering {
 
 impl Remembering {
     fn issuer(&self) -> Option<String> {
-        let der = self.refused.lock().ok()?.take()?;
-        x509_cert::Certificate::from_der(&der)
-            .ok()
-            .map(|certificate| certificate.tbs_certificate().issuer().to_string())
+        issuer(&self.refused.lock().ok()?.take()?)
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn post(
     deadline: Instant,
 ) -> Result<HttpAnswer, ConnectionError> {
     stream.set_deadline(deadline);
-    let agent = Agent::with_parts(config(), OneConnection(Mutex::new(Some(stream))), NoResolver);
+    let agent = agent(stream);
     let fail = |error| explain(error, &request.host);
 
     let mut builder = Request::post(&request.url);
@@ -70,6 +70,24 @@ pub(super) fn post(
         ));
     }
     Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body: octets })
+}
+
+/// Asks for the head of what is at this URL, whatever the status, before the deadline. Nothing is signed.
+pub(super) fn head(
+    mut stream: Stream,
+    host: &str,
+    url: &str,
+    deadline: Instant,
+) -> Result<HttpAnswer, ConnectionError> {
+    stream.set_deadline(deadline);
+    let fail = |error| explain(error, host);
+    let http = Request::head(url).body(()).map_err(|error| fail(Error::Http(error)))?;
+    let (head, _) = agent(stream).run(http).map_err(fail)?.into_parts();
+    Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body: Zeroizing::default() })
+}
+
+fn agent(stream: Stream) -> Agent {
+    Agent::with_parts(config(), OneConnection(Mutex::new(Some(stream))), NoResolver)
 }
 
 fn config() -> Config {

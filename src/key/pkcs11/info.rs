@@ -6,6 +6,7 @@ use cryptoki_sys::{
     CKF_USER_PIN_INITIALIZED, CKF_USER_PIN_LOCKED, CKF_USER_PIN_TO_BE_CHANGED, CKF_WRITE_PROTECTED,
 };
 
+use super::super::approach::Tries;
 use super::super::inventory::PinState;
 
 use super::uri::{TokenSelector, Uri};
@@ -87,6 +88,16 @@ impl Flags {
         }
     }
 
+    /// The same as a state.
+    pub(super) fn tries(self) -> Tries {
+        match () {
+            () if self.locked() => Tries::Locked,
+            () if self.final_try() => Tries::Final,
+            () if self.has(CKF_USER_PIN_COUNT_LOW) => Tries::Troubled,
+            () => Tries::Untroubled,
+        }
+    }
+
     fn has(self, flag: CK_FLAGS) -> bool {
         self.0 & flag != 0
     }
@@ -134,6 +145,16 @@ pub(super) struct LibraryTexts {
     description: Vec<u8>,
     manufacturer: Vec<u8>,
     version: (u8, u8),
+}
+
+impl LibraryTexts {
+    /// Everything in one line.
+    pub(super) fn description(&self) -> String {
+        let (major, minor) = self.version;
+        let (manufacturer, description) =
+            (String::from_utf8_lossy(&self.manufacturer), String::from_utf8_lossy(&self.description));
+        format!("{manufacturer}: {description}, version {major}.{minor}")
+    }
 }
 
 impl From<&CK_INFO> for LibraryTexts {

@@ -39,7 +39,7 @@ pub(super) fn log_in(
     source: Option<&SecretSource>,
 ) -> Result<bool, KeyError> {
     let flags = token.flags(api)?;
-    if token.logged_in || !flags.login_required() {
+    if token.logged_in || !flags.login_required() || api.options.pkcs11.without_login {
         return Ok(false);
     }
     check_tries(api, token, flags)?;

@@ -5,6 +5,7 @@
 
 mod activity;
 mod api;
+mod approach;
 mod dialect;
 mod error;
 mod generate;
@@ -15,6 +16,7 @@ mod locate;
 mod login;
 mod module;
 mod object;
+mod p11_kit;
 mod pair;
 mod raw;
 mod record;
@@ -82,12 +84,7 @@ impl Modules {
     }
 
     fn tokens(&mut self, uri: &Uri) -> Result<TokenDevice, KeyError> {
-        if let Some(name) = uri.unknown.first() {
-            return Err(KeyError::new(
-                KeyErrorKind::NotFound,
-                format!("{uri} matches nothing: its path has the attribute '{name}', which RFC 7512 does not define"),
-            ));
-        }
+        known_attributes(uri)?;
         self.warn_of_visible_pin(uri);
         let worker = self.worker(locate::module(&self.options.pkcs11, &uri.module)?)?;
         let admitted = uri.clone();
@@ -118,6 +115,17 @@ impl Modules {
                 "a pin-value on a command line is visible to every user of this machine: pin-source=file:… is not"
             );
         }
+    }
+}
+
+/// Refuses a URI that matches nothing because of an attribute that nobody knows.
+fn known_attributes(uri: &Uri) -> Result<(), KeyError> {
+    match uri.unknown.first() {
+        Some(name) => Err(KeyError::new(
+            KeyErrorKind::NotFound,
+            format!("{uri} matches nothing: its path has the attribute '{name}', which RFC 7512 does not define"),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -139,6 +139,12 @@ impl Module {
         }
     }
 
+    /// Manufacturer, description and version, as the module tells them: one C_GetInfo.
+    pub(super) fn description(&mut self) -> Result<String, KeyError> {
+        self.ask_library()?;
+        Ok(self.library.as_ref().map(LibraryTexts::description).unwrap_or_default())
+    }
+
     /// Which of several tokens holds the key: the one whose certificate was found, for nobody logs in to several tokens to
     /// look (draft-woodhouse-cert-best-practice §8.2).
     pub(super) fn token_of_key(&mut self, uri: &Uri, wanted: &WantedKey) -> Result<usize, KeyError> {

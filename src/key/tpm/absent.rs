@@ -3,6 +3,7 @@
 mod handle;
 mod name;
 
+use super::approach::{Approach, Stage};
 use super::device::{Device, DeviceOptions};
 use super::error::{KeyError, KeyErrorKind};
 use super::generation::NewKey;
@@ -58,6 +59,16 @@ impl Inventory for Absent {
     fn contents(&self, _log_in: bool) -> Result<Vec<Contents>, KeyError> {
         Err(KeyError::new(KeyErrorKind::Unsupported, "this build has no TPM support (its feature tpm was left out)"))
     }
+}
+
+/// Goes nowhere: this build has no TPM support.
+pub fn approach_handle(approach: &mut Approach, _options: &DeviceOptions) {
+    approach.go::<()>(Stage::Library, Err(without_tpm("the handle")));
+}
+
+/// Goes nowhere: this build has no TPM support.
+pub fn approach_key_file(approach: &mut Approach, _pem: &[u8], _options: &DeviceOptions) {
+    approach.go::<()>(Stage::Library, Err(without_tpm("the file")));
 }
 
 /// There is no library to keep silent.

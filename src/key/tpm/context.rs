@@ -133,21 +133,27 @@ impl Tpm {
 
     /// The state of the dictionary-attack protection: one GetCapability, always from the TPM.
     pub(super) fn lockout(&mut self) -> Option<Lockout> {
-        let (data, _) = self
-            .run("TPM2_GetCapability", |context| {
-                context.execute_without_session(|context| {
-                    context.get_capability(CapabilityType::TpmProperties, PT_LOCKOUT_COUNTER, 3)
-                })
+        self.ask_lockout().ok().flatten()
+    }
+
+    /// The same, and why the TPM did not answer; `None` where it answered without these properties.
+    pub(super) fn ask_lockout(&mut self) -> Result<Option<Lockout>, Fault> {
+        let (data, _) = self.run("TPM2_GetCapability", |context| {
+            context.execute_without_session(|context| {
+                context.get_capability(CapabilityType::TpmProperties, PT_LOCKOUT_COUNTER, 3)
             })
-            .ok()?;
-        let CapabilityData::TpmProperties(properties) = data else { return None };
+        })?;
+        let CapabilityData::TpmProperties(properties) = data else { return Ok(None) };
         let value = |tag: u32| {
             properties.iter().find(|property| u32::from(property.property()) == tag).map(|property| property.value())
         };
-        Some(Lockout {
-            tries_left: value(PT_MAX_AUTH_FAIL)?.saturating_sub(value(PT_LOCKOUT_COUNTER)?),
-            one_forgiven_after: Duration::from_secs(value(PT_LOCKOUT_INTERVAL)?.into()),
-        })
+        let lockout = || {
+            Some(Lockout {
+                tries_left: value(PT_MAX_AUTH_FAIL)?.saturating_sub(value(PT_LOCKOUT_COUNTER)?),
+                one_forgiven_after: Duration::from_secs(value(PT_LOCKOUT_INTERVAL)?.into()),
+            })
+        };
+        Ok(lockout())
     }
 
     /// Makes the primary key of a template in a hierarchy: one CreatePrimary. It is flushed with the context.

@@ -303,6 +303,6 @@ impl TpmKey {
 }
 
 /// Whether the file says that the key's password is needed; a policy may do without it.
-fn wants_password(file: &TpmKeyFile) -> bool {
+pub(super) fn wants_password(file: &TpmKeyFile) -> bool {
     !file.without_password && (file.policy.is_empty() || file.policy.contains(&Step::Password))
 }

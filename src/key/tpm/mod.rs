@@ -1,9 +1,11 @@
 //! Keys in a TPM 2.0: `TSS2 PRIVATE KEY` files and persistent handles, through tpm2-tss, which is loaded at run time.
 //!
-//! `keyfile`, `name`, `public`, `policy` and `scheme` are pure. `reach` finds the TPM; `line` and `wire` carry commands to it; `tcti`,
-//! `library` and `symbols` are the edges to tpm2-tss; `context` is an open TPM, with which `parent`, `sign`, `generate` and
-//! `inventory` work on the thread of `worker`; `key` joins it all to the key layer's traits.
+//! `keyfile`, `name`, `public`, `policy` and `scheme` are pure. `reach` finds the TPM, `approach` tells how far the way to it
+//! goes; `line` and `wire` carry commands to it; `tcti`, `library` and `symbols` are the edges to tpm2-tss; `context` is an open TPM,
+//! with which `parent`, `sign`, `generate` and `inventory` work on the thread of `worker`; `key` joins it all to the key layer's
+//! traits.
 
+mod approach;
 mod context;
 mod error;
 mod generate;
@@ -29,6 +31,7 @@ mod worker;
 
 use super::device::{Device, DeviceOptions};
 use super::error::KeyError;
+pub use approach::{approach_handle, approach_key_file};
 pub use generate::{MadeKey, NewKeyPlace, generate};
 pub use handle::Handle;
 pub use inventory::inventory;

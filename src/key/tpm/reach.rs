@@ -59,6 +59,11 @@ impl Reach {
         Self { way: Way::Path(DEFAULT_DEVICE.into()), named_by: "the default" }
     }
 
+    /// The flag or variable that named it.
+    pub(super) fn named_by(&self) -> &'static str {
+        self.named_by
+    }
+
     /// The path or the TCTI string.
     pub(super) fn way_as_text(&self) -> String {
         match &self.way {
