@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "sign-string",
     "read-certificate-data",
     "configure",
+    "doctor",
     "sandbox",
     "completions",
     "man",

@@ -14,6 +14,7 @@ mod configure;
 mod credential_process;
 mod credentials_file;
 mod csr;
+mod doctor;
 mod drop_in;
 mod exec;
 mod expiry;

@@ -106,6 +106,16 @@ impl IdentityArgs {
         }
     }
 
+    /// The flags without the configuration file, for who goes on where it cannot be used.
+    pub fn flags_alone(&self) -> IdentitySettings<'_> {
+        IdentitySettings { name: None, flags: self, file: IdentityConfig::default() }
+    }
+
+    /// Where the configuration file is or would be.
+    pub fn location(&self) -> Option<Location> {
+        config::locate(set(self.config.as_deref()).map(Path::new), |name| env::var_os(name))
+    }
+
     fn names_key_or_certificate(&self) -> bool {
         let flags = [&self.private_key, &self.tpm, &self.pkcs11, &self.certificate];
         flags.into_iter().any(|flag| set(flag.as_deref()).is_some())

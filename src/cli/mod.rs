@@ -7,6 +7,7 @@ mod completions;
 mod configure;
 mod credential_process;
 mod csr;
+mod doctor;
 mod env;
 mod exec;
 mod expiry;
@@ -72,6 +73,7 @@ enum Command {
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     Configure(Box<configure::Args>),
+    Doctor(Box<doctor::Args>),
     Sandbox(Box<sandbox::Args>),
     Completions(completions::Args),
     Man(man::Args),
@@ -114,6 +116,7 @@ fn run(command: Command) -> u8 {
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
         Command::Configure(args) => conclude(configure::run(&args)),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Sandbox(args) => conclude(sandbox::run(*args)),
         Command::Completions(args) => conclude(completions::run(&args, &Cli::command())),
         Command::Man(args) => conclude(man::run(&args, tree())),

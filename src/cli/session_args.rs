@@ -110,6 +110,12 @@ impl SessionArgs {
         }
     }
 
+    /// Whether flags or file name any of the ARNs.
+    pub fn names_arn(&self, file: &IdentityConfig) -> bool {
+        let of_file = [&file.trust_anchor_arn, &file.profile_arn, &file.role_arn];
+        self.names_role() || set(self.trust_anchor_arn.as_deref()).is_some() || of_file.into_iter().any(Option::is_some)
+    }
+
     /// Whether the flags name a role or a profile.
     pub fn names_role(&self) -> bool {
         !named(&self.role_arn).is_empty() || !named(&self.profile_arn).is_empty()

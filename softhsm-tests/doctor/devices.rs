@@ -1,0 +1,147 @@
+//! Devices that are not there, do not start, or may not be used.
+
+use super::{Report, Scene};
+use crate::support::Folder;
+use crate::support::command::Run;
+use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
+
+/// `doctor` with another module than the token's.
+fn with_module(scene: &Scene, module: &std::path::Path) -> Run {
+    let run = scene.sandbox.command("doctor", ["--json", "--pkcs11", "pkcs11:token=demo", "--pkcs11-lib"]);
+    run.arg(module).envs(scene.token.env()).env("KEYANCHOR_PIN", TEST_USER_PIN)
+}
+
+#[test]
+fn a_module_that_is_missing_is_named_with_the_package_that_has_it() {
+    let scene = Scene::new();
+    let report = Report::of(with_module(&scene, "/nonexistent/libsofthsm2.so".as_ref()), 3);
+    report.only_bad(&["device.library"]).says("device.library", "bad", "/nonexistent/libsofthsm2.so");
+    report.mends("device.library", "apt-get install softhsm2");
+    for after in ["device.start", "device.token", "certificate.found", "key.found", "chain.path"] {
+        report.says(after, "skip", "device.library comes first");
+    }
+    // What does not need the device is looked at all the same.
+    report.says("network.answer", "good", "").says("session.arns", "good", "");
+}
+
+#[test]
+fn a_module_that_cannot_be_loaded_is_told_with_what_looks_into_it() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let garbage = folder.write("garbage.so", "no library");
+    let report = Report::of(with_module(&scene, &garbage), 3);
+    report.only_bad(&["device.start"]).says("device.library", "good", "garbage.so");
+    report.says("device.start", "bad", "cannot load").mends("device.start", "pkcs11-tool --module");
+}
+
+#[test]
+fn a_module_without_its_configuration_says_which_file_it_reads() {
+    let scene = Scene::new();
+    let run = with_module(&scene, &SoftHsm::module()).env("SOFTHSM2_CONF", "/nonexistent/softhsm2.conf");
+    let report = Report::of(run, 3);
+    report.only_bad(&["device.start"]).says("device.start", "bad", "SOFTHSM2_CONF").mends("device.start", "-L");
+}
+
+#[test]
+fn a_token_that_is_not_there_is_told_with_those_that_are() {
+    let scene = Scene::new();
+    scene.token.hsm().token("other");
+    let report = Report::of(scene.doctor_on("pkcs11:token=dmeo"), 3);
+    report.only_bad(&["device.token"]).mends("device.token", "pkcs11-tool --module");
+    report.says("device.token", "bad", "pkcs11:token=demo;serial=").says("device.token", "bad", "token=other");
+    report.says("key.found", "skip", "device.token comes first");
+}
+
+#[test]
+fn a_uri_that_selects_two_tokens_is_noted_with_both() {
+    let scene = Scene::new();
+    scene.token.hsm().token("demo");
+    let report = Report::of(scene.doctor(), 0);
+    report.says("device.token", "note", "2 tokens").mends("device.token", "pkcs11:token=demo;serial=");
+}
+
+#[test]
+fn a_key_that_is_not_there_is_told_after_a_login() {
+    let scene = Scene::new();
+    scene.token.delete_private("01");
+    Report::of(scene.doctor(), 0).says("key.found", "note", "needs login").mends("key.found", "--sign");
+    let report = Report::of(scene.doctor().arg("--sign"), 3);
+    report.only_bad(&["key.found"]).says("key.found", "bad", "no private key on token 'demo'");
+    report.mends("key.found", "pkcs11-tool --module").says("key.signature", "skip", "key.found comes first");
+    report.says("certificate.validity", "good", "");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_told() {
+    let scene = Scene::new();
+    let other = scene.ca.leaf("other", scene.ca.public_key());
+    let run =
+        scene.sandbox.command("doctor", ["--json", "--sign", "--private-key", "pkcs11:token=demo", "--pkcs11-lib"]);
+    let run = run.arg(SoftHsm::module()).arg("--certificate").arg(other.pem_path()).envs(scene.token.env());
+    let report = Report::of(run.env("KEYANCHOR_PIN", TEST_USER_PIN), 3);
+    report.only_bad(&["key.certificate"]).says("key.certificate", "bad", "certifies another");
+    report.mends("key.certificate", "pkcs11-tool").says("key.signature", "skip", "key.certificate comes first");
+}
+
+#[test]
+fn p11_kit_s_proxy_says_what_it_loads() {
+    let scene = Scene::new();
+    let run = scene.sandbox.command("doctor", ["--json", "--pkcs11", "pkcs11:token=demo;object=server"]);
+    let report = Report::of(run.envs(scene.token.env()).env("KEYANCHOR_PIN", TEST_USER_PIN), 0);
+    report.says("device.library", "good", "taken because no module is named");
+    report.says("device.configuration", "good", "softhsm2").says("device.token", "good", "token 'demo'");
+}
+
+#[cfg(feature = "tpm")]
+mod tpm {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+    use crate::support::swtpm::Swtpm;
+
+    /// `doctor` on a key file of this TPM, for which there is no certificate.
+    fn on_key_file(tpm: &Swtpm) -> Run {
+        tpm.make_srk("0x81000001");
+        let key = tpm.openssl_key("-algorithm EC -pkeyopt group:P-256 -pkeyopt parent:0x81000001");
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+        crate::support::command::keyanchor(["doctor", "--json", "--tpm"]).arg(key)
+    }
+
+    #[test]
+    fn a_tpm_that_is_not_there_is_told() {
+        let mut tpm = Swtpm::start();
+        let run = on_key_file(&tpm).args(["--tcti", &tpm.tcti()]);
+        tpm.stop();
+        let report = Report::of(run, 2);
+        report.says("device.reach", "bad", "found nothing there").mends("device.reach", "ls -l /dev/tpm*");
+        report.says("key.found", "skip", "device.reach comes first");
+        report.only_bad(&["device.reach", "certificate.found"]);
+    }
+
+    #[test]
+    fn without_libtss2_the_package_is_named() {
+        let tpm = Swtpm::start();
+        let folder = Folder::new();
+        // What the loader finds first, and cannot load.
+        folder.write("libtss2-esys.so.0", "");
+        let run = on_key_file(&tpm).args(["--tcti", &tpm.tcti()]).env("LD_LIBRARY_PATH", folder.path());
+        let report = Report::of(run, 2);
+        report.says("device.library", "bad", "libtss2-esys.so.0").mends("device.library", "install tpm2-tools");
+        report.says("device.reach", "skip", "device.library comes first");
+    }
+
+    #[test]
+    fn a_tpm_that_this_account_may_not_use_is_told_with_its_group() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let tpm = Swtpm::start();
+        let run = on_key_file(&tpm).args(["--tcti", &tpm.tcti()]);
+        std::fs::set_permissions(tpm.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+        // Group 1 has a name on every system.
+        chown(tpm.socket(), Some(0), Some(1)).unwrap();
+        std::fs::set_permissions(tpm.socket(), PermissionsExt::from_mode(0o660)).unwrap();
+        let report = Report::of(run.unprivileged(), 2);
+        report.says("device.reach", "bad", "for the group daemon").mends("device.reach", "usermod -aG daemon");
+    }
+}

@@ -1,0 +1,117 @@
+//! The configuration file, the environment, and the ARNs.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Report, Scene};
+use crate::support::Folder;
+use crate::support::command::{Run, keyanchor};
+use crate::support::sandbox::ARNS;
+use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
+
+fn set(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// A configuration file with the identity of the scene, and `doctor` on it.
+fn configured(scene: &Scene, folder: &Folder, more: &str) -> (std::path::PathBuf, Run) {
+    let [_, anchor, _, profile, _, role] = ARNS;
+    let text = format!(
+        "[identity.web]\nkey = 'pkcs11:token=demo;object=server'\npkcs11-lib = '{}'\nendpoint = '{}'\n\
+         trust-anchor-arn = '{anchor}'\nprofile-arn = '{profile}'\nrole-arn = '{role}'\n{more}",
+        SoftHsm::module().display(),
+        scene.sandbox.endpoint()
+    );
+    let file = folder.write("config.toml", text);
+    set(&file, 0o600);
+    let run = keyanchor(["doctor", "--json", "--identity", "web", "--config"]).arg(&file);
+    let run = run.env("AWS_CA_BUNDLE", scene.sandbox.ca()).envs(scene.token.env());
+    (file, run.env("KEYANCHOR_PIN", TEST_USER_PIN))
+}
+
+#[test]
+fn an_identity_of_the_configuration_file_is_walked() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let (file, run) = configured(&scene, &folder, "");
+    let report = Report::of(run.arg("--sign"), 0);
+    report.only_bad(&[]).says("configuration.file", "good", &format!("{}: web;", file.display()));
+    report.says("configuration.access", "good", "mode 0600").says("key.signature", "good", "");
+    report.says("environment.settings", "note", "AWS_CA_BUNDLE").says("environment.settings", "note", "KEYANCHOR_PIN");
+}
+
+#[test]
+fn a_configuration_file_that_others_can_change_is_bad_and_one_they_can_read_is_noted() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let doctor = || configured(&scene, &folder, "").1;
+    let (file, _) = configured(&scene, &folder, "");
+    for (folder_mode, mode, exit_code, standing, found, mend) in [
+        (0o711, 0o644, 0, "note", "every account can read it", "chmod 600"),
+        (0o711, 0o666, 1, "bad", "other accounts can change it", "chmod go-w"),
+        (0o777, 0o600, 1, "bad", "put another file in its place", "chmod go-w"),
+    ] {
+        let run = doctor();
+        set(folder.path(), folder_mode);
+        set(&file, mode);
+        let report = Report::of(run, exit_code);
+        report.says("configuration.access", standing, found).mends("configuration.access", mend);
+    }
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_file_is_told_with_its_line() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let (file, run) = configured(&scene, &folder, "rolearn = 'x'\n");
+    let report = Report::of(run, 2);
+    report.says("configuration.file", "bad", "config.toml:8: unknown key rolearn");
+    report.mends("configuration.file", &format!("{}", file.display()));
+    report.only_bad(&["configuration.file"]).says("identity", "skip", "configuration.file comes first");
+}
+
+#[test]
+fn an_identity_that_the_file_does_not_have_is_told() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let (_, run) = configured(&scene, &folder, "");
+    let report = Report::of(run.args(["--identity", "wbe"]), 2);
+    report.only_bad(&["identity"]).says("identity", "bad", "wanted [identity.wbe], found web");
+    report.says("device.library", "skip", "identity comes first");
+}
+
+#[test]
+fn variables_that_win_over_the_profile_are_bad() {
+    let scene = Scene::new();
+    let run = scene.doctor().env("AWS_ACCESS_KEY_ID", "AKIATEST").env("AWS_SECRET_ACCESS_KEY", "test-secret-key");
+    let report = Report::of(run, 1);
+    report.only_bad(&["environment.credentials"]);
+    report.mends("environment.credentials", "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY");
+    assert!(!report.1.text().contains("test-secret-key") && !report.1.text().contains(TEST_USER_PIN), "{}", report.1);
+}
+
+#[test]
+fn regions_that_disagree_are_a_usage_failure() {
+    let scene = Scene::new();
+    let profile = ARNS[3].replace("eu-central-1", "us-east-1");
+    let report = Report::of(scene.doctor().args(["--profile-arn", &profile]), 2);
+    report.only_bad(&["session.arns"]).says("session.arns", "bad", "in eu-central-1 and --profile-arn in us-east-1");
+    report.mends("session.arns", "aws rolesanywhere list-profiles");
+
+    let report = Report::of(scene.doctor().args(["--region", "us-east-1"]), 2);
+    report.only_bad(&["session.region"]).mends("session.region", "--region eu-central-1");
+}
+
+#[test]
+fn an_arn_of_another_kind_is_told_with_where_the_right_one_is() {
+    let scene = Scene::new();
+    let report = Report::of(scene.doctor().args(["--role-arn", ARNS[3]]), 2);
+    report.only_bad(&["session.arns"]).mends("session.arns", "aws iam list-roles");
+}
+
+#[test]
+fn a_flag_that_cannot_be_read_ends_it_as_everywhere() {
+    let scene = Scene::new();
+    scene.doctor().args(["--token-timeout", "soon"]).run().fails_with(2).stderr_contains("--token-timeout");
+    scene.doctor().args(["--trust-anchor", "/nonexistent.pem"]).run().fails_with(7).stderr_contains("--trust-anchor");
+}

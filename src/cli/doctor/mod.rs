@@ -1,0 +1,179 @@
+//! `keyanchor doctor`: reads what flags and configuration file name, walks the road, and tells what was found.
+
+mod layout;
+mod told;
+mod words;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::ArgAction::Set;
+use jiff::Timestamp;
+
+use super::failure::conclude;
+use super::identity_args::IdentityArgs;
+use super::identity_settings::IdentitySettings;
+use super::log::LogArgs;
+use super::output::print;
+use super::session_args::{RoleArns, SessionArgs};
+use super::values::{SWITCH, set, switch};
+use super::{Failure, FailureKind};
+use crate::doctor::{Check, Finding, Named, Road, walk};
+use crate::key::{DeviceOptions, Devices};
+use crate::process::end;
+use told::Told;
+
+const LONG_ABOUT: &str = "\
+Check every step from the device to the service, and say what mends it
+
+Takes the flags of the commands that ask for credentials and walks their whole road: configuration, environment, device, PIN,
+certificate, key, chain, ARNs, network, clock. Nothing is changed, nobody is logged in, and no PIN is read or tried. To the
+service goes one HEAD request without a signature, for the date in its answer.
+
+    good   as it should be
+    note   worth knowing; nothing fails for it
+    bad    credentials will not come, or come from elsewhere; the line behind it mends it
+    skip   not looked at, because an earlier check failed or because nobody asked for it
+
+The exit code is that of the worst: 0 where nothing is bad.";
+
+const EXAMPLES: &str = "\
+Examples:
+  An identity of the configuration file, without logging in:
+    keyanchor doctor --identity web
+  The same with one signature, and whether the chain leads to the trust anchor:
+    keyanchor doctor --identity web --sign --trust-anchor root.pem
+  A token alone, for a program:
+    keyanchor doctor --pkcs11 'pkcs11:token=prod;object=web-01' --json";
+
+/// Check every step from the device to the service, and say what mends it
+#[derive(clap::Args)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Log in where the device wants that, and make one signature
+    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, help_heading = "Diagnosis")]
+    sign: bool,
+    /// PEM file of the trust anchor's certificates, to see whether the chain ends there
+    #[arg(long, value_name = "FILE", help_heading = "Diagnosis")]
+    trust_anchor: Option<String>,
+    /// Print JSON
+    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH, help_heading = "Diagnosis")]
+    json: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// No device signature without `--sign`, one with it.
+pub fn run(args: &Args) -> u8 {
+    args.log.start();
+    let (road, misread, options) = match road(args) {
+        Ok(road) => road,
+        Err(failure) => return conclude(Err(failure)),
+    };
+    let mut devices = Devices::new(options);
+    let code = match examine(args, road, misread, &mut devices) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    };
+    end::despite_crashes(code);
+    devices.close();
+    code
+}
+
+fn examine(args: &Args, road: Road, misread: Misread, devices: &mut Devices) -> Result<u8, Failure> {
+    let findings =
+        walk(road, devices, Timestamp::now()).map_err(|error| Failure::from(error).in_flag("--trust-anchor"))?;
+    let told = tell(findings, misread);
+    print(if args.json { layout::json(&told)? } else { layout::text(&told) })?;
+    Ok(told::exit_code(&told))
+}
+
+fn tell(findings: Vec<Finding>, mut misread: Misread) -> Vec<Told> {
+    let mut told = Vec::new();
+    for finding in findings {
+        let failure = misread.remove(&finding.check);
+        told.push(Told::new(finding, failure));
+    }
+    told
+}
+
+/// Why flags or file could not be understood, by the check that says so.
+type Misread = HashMap<Check, Failure>;
+
+/// What flags and file name; a value that no command would take ends it before anything is looked at.
+fn road(args: &Args) -> Result<(Road, Misread, DeviceOptions), Failure> {
+    let mut misread = Misread::new();
+    let settings = args.identity.settings();
+    let mut options = match &settings {
+        Ok(settings) => settings.device_options(false)?,
+        Err(_) => args.identity.flags_alone().device_options(false)?,
+    };
+    options.pkcs11.without_login = !args.sign;
+    let settings = understood(settings, Check::Identity, &mut misread);
+    let identity = match &settings {
+        Some(settings) => match understood(settings.reference(), Check::Identity, &mut misread) {
+            Some(reference) => Named::This(reference),
+            None => Named::Misread,
+        },
+        None => Named::Misread,
+    };
+    let road = Road {
+        configuration: args.identity.location(),
+        identity,
+        devices: options.clone(),
+        trust_anchor: set(args.trust_anchor.as_deref()).map(PathBuf::from),
+        session: session(args, settings.as_ref(), &mut misread),
+        client: client(args, settings.as_ref(), &mut misread),
+        sign: args.sign,
+    };
+    Ok((road, misread, options))
+}
+
+fn session<'a>(
+    args: &Args,
+    settings: Option<&IdentitySettings<'a>>,
+    misread: &mut Misread,
+) -> Named<crate::rolesanywhere::CreateSession> {
+    let file = settings.map(IdentitySettings::file).cloned().unwrap_or_default();
+    if !args.session.names_arn(&file) {
+        return match settings {
+            Some(_) => Named::Nothing,
+            None => Named::Misread,
+        };
+    }
+    match understood(args.session.create_session(&file, RoleArns::default()), Check::SessionArns, misread) {
+        Some(session) => Named::This(session),
+        None => Named::Misread,
+    }
+}
+
+fn client<'a>(
+    args: &Args,
+    settings: Option<&IdentitySettings<'a>>,
+    misread: &mut Misread,
+) -> Named<crate::rolesanywhere::ClientOptions> {
+    let file = settings.map(IdentitySettings::file).cloned().unwrap_or_default();
+    match understood(args.session.client_options(&file), Check::NetworkEndpoint, misread) {
+        Some(options) => Named::This(options),
+        None => Named::Misread,
+    }
+}
+
+fn understood<T>(outcome: Result<T, Failure>, check: Check, misread: &mut Misread) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            misread.insert(check, failure);
+            None
+        }
+    }
+}
+
+/// A failure of a kind that has no words of its own.
+fn other(message: String) -> Failure {
+    Failure::new(FailureKind::Other, message)
+}

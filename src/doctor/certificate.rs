@@ -1,0 +1,125 @@
+//! The certificate against what Roles Anywhere demands, requirement by requirement, and how long it lasts.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::finding::{Check, Finding, Standing};
+use crate::identity::IdentityError;
+use crate::x509::{Certificate, requirements};
+use requirements::Violation;
+
+/// From so many days before its end, a certificate is to be renewed.
+const RENEW_FROM: i64 = 14;
+
+/// What was found of it.
+#[derive(Debug)]
+pub enum CertificateFact {
+    /// It can be read.
+    Found {
+        /// Whom it names.
+        subject: String,
+        /// Its serial number in hexadecimal.
+        serial: String,
+    },
+    /// There is none, or which of several is meant cannot be told without a login.
+    Hidden(IdentityError),
+    /// There is none that can be used.
+    Unusable(IdentityError),
+    /// It meets the requirement of this check.
+    Meets,
+    /// It is valid now.
+    Valid(Validity),
+    /// It does not meet it.
+    Violates(Violation),
+}
+
+/// How long a certificate still lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Its last moment.
+    pub until: Timestamp,
+    /// Whole days until then.
+    pub days_left: i64,
+}
+
+impl Validity {
+    /// At this moment.
+    pub fn at(certificate: &Certificate, now: Timestamp) -> Self {
+        let until = certificate.not_after();
+        Self { until, days_left: until.duration_since(now).as_hours().div_euclid(24) }
+    }
+
+    /// Whether it is to be renewed.
+    pub fn ends_soon(&self, now: Timestamp) -> bool {
+        self.until.duration_since(now) < SignedDuration::from_hours(24 * RENEW_FROM)
+    }
+}
+
+/// The requirements, each with the check that it is.
+const REQUIREMENTS: [Check; 6] = [
+    Check::CertificateVersion,
+    Check::CertificateEndEntity,
+    Check::CertificateKeyUsage,
+    Check::CertificateSignatureHash,
+    Check::CertificateSubject,
+    Check::CertificateKeyType,
+];
+
+/// Every requirement at this moment.
+pub fn check(leaf: &Certificate, now: Timestamp) -> Vec<Finding> {
+    let found = CertificateFact::Found { subject: leaf.subject().to_string(), serial: leaf.serial_hex() };
+    let mut findings = vec![Finding::new(Check::CertificateFound, Standing::Good, found)];
+    let mut violations = requirements::violations(leaf, now);
+    let of = |check| move |violation: &Violation| requirement(violation) == check;
+    match violations.iter().position(of(Check::CertificateValidity)) {
+        Some(place) => findings.push(violated(violations.remove(place))),
+        None => {
+            let validity = Validity::at(leaf, now);
+            let standing = if validity.ends_soon(now) { Standing::Note } else { Standing::Good };
+            findings.push(Finding::new(Check::CertificateValidity, standing, CertificateFact::Valid(validity)));
+        }
+    }
+    for check in REQUIREMENTS {
+        match violations.iter().position(of(check)) {
+            Some(place) => findings.push(violated(violations.remove(place))),
+            None => findings.push(Finding::new(check, Standing::Good, CertificateFact::Meets)),
+        }
+    }
+    // What no requirement of its own speaks of.
+    findings.extend(violations.into_iter().map(violated));
+    findings
+}
+
+/// Why there is no certificate. `hidden`: the token may show more after a login.
+pub fn missing(error: IdentityError, hidden: bool) -> Vec<Finding> {
+    let found = match hidden {
+        true => Finding::new(Check::CertificateFound, Standing::Note, CertificateFact::Hidden(error)),
+        false => Finding::new(Check::CertificateFound, Standing::Bad, CertificateFact::Unusable(error)),
+    };
+    [found].into_iter().chain(await_all(Check::CertificateFound)).collect()
+}
+
+/// Nothing could be looked at, because of an earlier check.
+pub fn skipped(earlier: Check) -> Vec<Finding> {
+    [Finding::awaits(Check::CertificateFound, earlier)].into_iter().chain(await_all(earlier)).collect()
+}
+
+fn await_all(earlier: Check) -> impl Iterator<Item = Finding> {
+    [Check::CertificateValidity].into_iter().chain(REQUIREMENTS).map(move |check| Finding::awaits(check, earlier))
+}
+
+fn violated(violation: Violation) -> Finding {
+    Finding::new(requirement(&violation), Standing::Bad, CertificateFact::Violates(violation))
+}
+
+fn requirement(violation: &Violation) -> Check {
+    match violation {
+        Violation::Expired { .. } | Violation::NotYetValid { .. } => Check::CertificateValidity,
+        Violation::Version { .. } => Check::CertificateVersion,
+        Violation::CertificateAuthority => Check::CertificateEndEntity,
+        Violation::NoKeyUsage | Violation::NoDigitalSignature => Check::CertificateKeyUsage,
+        Violation::WeakSignature { .. } => Check::CertificateSignatureHash,
+        Violation::EmptySubject => Check::CertificateSubject,
+        Violation::Key(_) => Check::CertificateKeyType,
+        Violation::Unreadable(_) => Check::CertificateFound,
+    }
+}

@@ -1,0 +1,153 @@
+//! The issuers: what is sent, whether the path ends at the trust anchor, and how long they last.
+
+use jiff::Timestamp;
+
+use super::certificate::Validity;
+use super::finding::{Check, Finding, Standing};
+use crate::identity::IdentityError;
+use crate::x509::{Certificate, Chain, Verification, requirements};
+use requirements::Violation;
+
+/// What was found of them.
+#[derive(Debug)]
+pub enum ChainFact {
+    /// What is sent with the leaf, by subjects, the leaf's issuer first.
+    Path {
+        /// What is sent.
+        sent: Vec<String>,
+        /// The root that it ends in, where that was found.
+        root: Option<String>,
+        /// The issuer that was not found, and so must be the trust anchor.
+        missing: Option<String>,
+        /// How many certificates were found that are not on it.
+        left_out: usize,
+    },
+    /// A certificate has the missing issuer's name and did not sign what it should have.
+    WrongIssuer {
+        /// Its subject.
+        issuer: String,
+        /// What it did not sign.
+        subject: String,
+    },
+    /// None of the certificates that were named as intermediates is on the path.
+    Strangers {
+        /// The issuer that was sought.
+        wanted: String,
+        /// How many were named.
+        named: usize,
+    },
+    /// The path cannot be found.
+    Unusable(IdentityError),
+    /// It ends at the trust anchor that was given.
+    Anchored {
+        /// The anchor's subject.
+        anchor: String,
+    },
+    /// It does not.
+    NotAnchored {
+        /// The issuer that it ends before.
+        missing: String,
+        /// The anchors' subjects.
+        anchors: Vec<String>,
+    },
+    /// Every issuer is valid.
+    Valid {
+        /// The first end among them.
+        first: Validity,
+    },
+    /// AWS may refuse an issuer.
+    Doubtful {
+        /// Its subject.
+        subject: String,
+        /// What speaks against it.
+        violations: Vec<Violation>,
+    },
+}
+
+/// Judges a path. `intermediates`: how many certificates were named as such; `anchors`: the trust anchor, where it is known.
+pub fn check(
+    leaf: &Certificate,
+    chain: &Chain,
+    intermediates: usize,
+    anchors: Option<&[Certificate]>,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = vec![path(leaf, chain, intermediates)];
+    findings.extend(anchors.map(|anchors| anchored(leaf, chain, anchors)));
+    findings.extend(validity(chain, now));
+    findings
+}
+
+/// No path was found.
+pub fn unusable(error: IdentityError) -> Vec<Finding> {
+    vec![Finding::new(Check::ChainPath, Standing::Bad, ChainFact::Unusable(error))]
+}
+
+/// The last certificate on the path whose issuer is wanted.
+fn top<'a>(leaf: &'a Certificate, chain: &'a Chain) -> &'a Certificate {
+    chain.certificates.last().unwrap_or(leaf)
+}
+
+fn path(leaf: &Certificate, chain: &Chain, intermediates: usize) -> Finding {
+    let top = top(leaf, chain);
+    let impostor = chain
+        .missing
+        .as_ref()
+        .and_then(|missing| chain.left_out.iter().find(|candidate| candidate.subject().matches(missing)));
+    let (standing, fact) = match (impostor, &chain.missing) {
+        (Some(impostor), _) => {
+            let (issuer, subject) = (impostor.subject().to_string(), top.subject().to_string());
+            (Standing::Bad, ChainFact::WrongIssuer { issuer, subject })
+        }
+        (None, Some(missing)) if intermediates > 0 && chain.certificates.is_empty() => {
+            (Standing::Bad, ChainFact::Strangers { wanted: missing.to_string(), named: intermediates })
+        }
+        (None, missing) => {
+            let standing = if missing.is_some() { Standing::Note } else { Standing::Good };
+            let path = ChainFact::Path {
+                sent: subjects(&chain.certificates),
+                root: chain.root.as_ref().map(|root| root.subject().to_string()),
+                missing: missing.as_ref().map(ToString::to_string),
+                left_out: chain.left_out.len(),
+            };
+            (standing, path)
+        }
+    };
+    Finding::new(Check::ChainPath, standing, fact)
+}
+
+fn anchored(leaf: &Certificate, chain: &Chain, anchors: &[Certificate]) -> Finding {
+    let top = top(leaf, chain);
+    let on_path = |anchor: &&Certificate| {
+        chain.root.as_ref() == Some(*anchor)
+            || chain.certificates.contains(anchor)
+            || top.issuer().matches(anchor.subject()) && top.is_signed_by(anchor) == Verification::Verified
+    };
+    let (standing, fact) = match anchors.iter().find(on_path) {
+        Some(anchor) => (Standing::Good, ChainFact::Anchored { anchor: anchor.subject().to_string() }),
+        None => {
+            let missing = top.issuer().to_string();
+            (Standing::Bad, ChainFact::NotAnchored { missing, anchors: subjects(anchors) })
+        }
+    };
+    Finding::new(Check::ChainAnchor, standing, fact)
+}
+
+/// A certificate that AWS may know in a newer form forbids no request.
+fn validity(chain: &Chain, now: Timestamp) -> Option<Finding> {
+    for certificate in &chain.certificates {
+        let violations = requirements::issuer_violations(certificate, now);
+        if !violations.is_empty() {
+            let fact = ChainFact::Doubtful { subject: certificate.subject().to_string(), violations };
+            return Some(Finding::new(Check::ChainValidity, Standing::Note, fact));
+        }
+    }
+    let first =
+        chain.certificates.iter().map(|certificate| Validity::at(certificate, now)).min_by_key(|it| it.until)?;
+    let standing = if first.ends_soon(now) { Standing::Note } else { Standing::Good };
+    Some(Finding::new(Check::ChainValidity, standing, ChainFact::Valid { first }))
+}
+
+fn subjects(certificates: &[Certificate]) -> Vec<String> {
+    certificates.iter().map(|certificate| certificate.subject().to_string()).collect()
+}

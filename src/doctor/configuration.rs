@@ -1,0 +1,61 @@
+//! The configuration file: whether it can be used, and who may change and read it.
+
+use super::finding::{Check, Finding, Standing};
+use crate::config::{Config, ConfigError, Location};
+use crate::files::Access;
+
+/// What was found of it.
+#[derive(Debug)]
+pub enum ConfigurationFact {
+    /// Nothing says where it would be.
+    NoPlace,
+    /// There is none, and nobody named one.
+    Absent(Location),
+    /// It can be used.
+    Read {
+        /// Where it is.
+        location: Location,
+        /// Names of its identities.
+        identities: Vec<String>,
+        /// How many consumers it has.
+        consumers: usize,
+    },
+    /// It cannot.
+    Unusable(Location, ConfigError),
+    /// Its permissions.
+    Access(Access),
+}
+
+/// Reads the file where there is one.
+pub fn check(location: Option<&Location>) -> Vec<Finding> {
+    let Some(location) = location else {
+        return vec![Finding::new(Check::ConfigurationFile, Standing::Good, ConfigurationFact::NoPlace)];
+    };
+    let access = Access::of(&location.path).ok().map(|access| {
+        let standing = standing(&access);
+        Finding::new(Check::ConfigurationAccess, standing, ConfigurationFact::Access(access))
+    });
+    [Some(content(location, access.is_some())), access].into_iter().flatten().collect()
+}
+
+fn content(location: &Location, exists: bool) -> Finding {
+    let (standing, fact) = match Config::load(location) {
+        Err(error) => (Standing::Bad, ConfigurationFact::Unusable(location.clone(), error)),
+        Ok(_) if !exists => (Standing::Good, ConfigurationFact::Absent(location.clone())),
+        Ok(config) => {
+            let identities = config.identities.into_keys().collect();
+            let consumers = config.consumers.len();
+            (Standing::Good, ConfigurationFact::Read { location: location.clone(), identities, consumers })
+        }
+    };
+    Finding::new(Check::ConfigurationFile, standing, fact)
+}
+
+/// Who can change it, can send requests elsewhere. Who can read it learns names alone: it holds no secret.
+fn standing(access: &Access) -> Standing {
+    match access {
+        Access { changed_by: Some(_), .. } => Standing::Bad,
+        Access { read_by_all: true, .. } => Standing::Note,
+        _ => Standing::Good,
+    }
+}

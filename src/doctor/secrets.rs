@@ -1,0 +1,92 @@
+//! PINs and passwords: what the device says of wrong ones, and whether each has a source. None is read and none is tried.
+
+use std::path::PathBuf;
+
+use super::device;
+use super::finding::{Check, Finding, Standing};
+use crate::files::Access;
+use crate::key::{Approach, Landmark, SecretKind, Secrets, SourceState, Tries, WantedSecret};
+
+/// What was found of a secret.
+#[derive(Debug)]
+pub enum SecretFact {
+    /// What a device says of tries.
+    Tries {
+        /// In words.
+        device: String,
+        /// What it says.
+        tries: Tries,
+        /// The library that speaks to it.
+        library: Option<PathBuf>,
+        /// `--use-final-try` was given.
+        final_allowed: bool,
+    },
+    /// Where a secret comes from.
+    Source {
+        /// Which secret.
+        kind: SecretKind,
+        /// Its source.
+        state: SourceState,
+        /// The device will certainly want it.
+        certain: bool,
+    },
+}
+
+/// The tries of every device on the way.
+pub fn tries(approach: &Approach, use_final_try: bool) -> Vec<Finding> {
+    let library = device::library(&approach.steps);
+    let tokens = approach.tokens().iter().filter(|token| token.login_required);
+    let tokens = tokens.map(|token| tries_of(token.name.clone(), token.tries, use_final_try, library.clone()));
+    let tpms = approach.steps.iter().filter_map(|step| match &step.outcome {
+        Ok(Landmark::Tpm { place, tries, .. }) => Some(tries_of(place.clone(), *tries, use_final_try, None)),
+        _ => None,
+    });
+    tokens.chain(tpms).collect()
+}
+
+/// A token decides by itself; whether a TPM's lockout concerns the key, the key's attributes say.
+fn tries_of(device: String, tries: Tries, final_allowed: bool, library: Option<PathBuf>) -> Finding {
+    let standing = match tries {
+        Tries::Untroubled | Tries::Left(_) => Standing::Good,
+        Tries::Troubled => Standing::Note,
+        Tries::Final if final_allowed => Standing::Note,
+        Tries::Final | Tries::Locked if library.is_some() => Standing::Bad,
+        Tries::Final | Tries::Locked => Standing::Note,
+    };
+    Finding::new(Check::SecretTries, standing, SecretFact::Tries { device, tries, library, final_allowed })
+}
+
+/// The source of every secret that a signature will want.
+pub fn sources(wanted: &[WantedSecret], secrets: &Secrets) -> Vec<Finding> {
+    wanted
+        .iter()
+        .map(|wanted| source(wanted, secrets.source(wanted.kind, wanted.from_reference.as_ref()).look()))
+        .collect()
+}
+
+fn source(wanted: &WantedSecret, state: SourceState) -> Finding {
+    let missing = if wanted.certain { Standing::Bad } else { Standing::Note };
+    let standing = match &state {
+        SourceState::Given => Standing::Note,
+        SourceState::File(_, Ok(access)) => file(access),
+        SourceState::File(_, Err(_)) | SourceState::NoCredentials(_) => Standing::Bad,
+        SourceState::Descriptor(_, there) | SourceState::Variable(_, there) if !there => Standing::Bad,
+        SourceState::Prompt(false) => missing,
+        SourceState::Descriptor(..) | SourceState::Variable(..) | SourceState::Prompt(_) => Standing::Good,
+    };
+    let check = match wanted.kind {
+        SecretKind::UserPin => Check::SecretUserPin,
+        SecretKind::ContextPin => Check::SecretContextPin,
+        SecretKind::TpmKeyPassword => Check::SecretTpmKeyPassword,
+        SecretKind::TpmParentPassword => Check::SecretTpmParentPassword,
+    };
+    Finding::new(check, standing, SecretFact::Source { kind: wanted.kind, state, certain: wanted.certain })
+}
+
+/// A group may read it: that is how services share one.
+fn file(access: &Access) -> Standing {
+    match access.readable && !access.read_by_all {
+        true => Standing::Good,
+        false => Standing::Bad,
+    }
+}
