@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::finding::{Check, Finding, Standing};
 use crate::identity::IdentityError;
 use crate::x509::{Certificate, requirements};
-use requirements::Violation;
+use requirements::{Requirement, Violation};
 
 /// From so many days before its end, a certificate is to be renewed.
 const RENEW_FROM: i64 = 14;
@@ -24,8 +24,8 @@ pub enum CertificateFact {
     Hidden(IdentityError),
     /// There is none that can be used.
     Unusable(IdentityError),
-    /// It meets the requirement of this check.
-    Meets,
+    /// It meets this requirement.
+    Meets(Requirement),
     /// It is valid now.
     Valid(Validity),
     /// It does not meet it.
@@ -54,13 +54,14 @@ impl Validity {
     }
 }
 
-/// The requirements, each with the check that it is.
-const REQUIREMENTS: [Check; 6] = [
+/// The checks of a leaf's requirements, in the order of the road.
+const REQUIREMENTS: [Check; 7] = [
+    Check::CertificateValidity,
     Check::CertificateVersion,
+    Check::CertificateSubject,
     Check::CertificateEndEntity,
     Check::CertificateKeyUsage,
     Check::CertificateSignatureHash,
-    Check::CertificateSubject,
     Check::CertificateKeyType,
 ];
 
@@ -68,25 +69,34 @@ const REQUIREMENTS: [Check; 6] = [
 pub fn check(leaf: &Certificate, now: Timestamp) -> Vec<Finding> {
     let found = CertificateFact::Found { subject: leaf.subject().to_string(), serial: leaf.serial_hex() };
     let mut findings = vec![Finding::new(Check::CertificateFound, Standing::Good, found)];
-    let mut violations = requirements::violations(leaf, now);
-    let of = |check| move |violation: &Violation| requirement(violation) == check;
-    match violations.iter().position(of(Check::CertificateValidity)) {
-        Some(place) => findings.push(violated(violations.remove(place))),
-        None => {
-            let validity = Validity::at(leaf, now);
-            let standing = if validity.ends_soon(now) { Standing::Note } else { Standing::Good };
-            findings.push(Finding::new(Check::CertificateValidity, standing, CertificateFact::Valid(validity)));
-        }
-    }
-    for check in REQUIREMENTS {
-        match violations.iter().position(of(check)) {
-            Some(place) => findings.push(violated(violations.remove(place))),
-            None => findings.push(Finding::new(check, Standing::Good, CertificateFact::Meets)),
-        }
-    }
-    // What no requirement of its own speaks of.
-    findings.extend(violations.into_iter().map(violated));
+    let checks = requirements::of_leaf(leaf, now).into_iter();
+    findings.extend(checks.filter_map(|checked| {
+        let check = of(checked.requirement)?;
+        Some(match (checked.violation, check) {
+            (Some(violation), _) => Finding::new(check, Standing::Bad, CertificateFact::Violates(violation)),
+            (None, Check::CertificateValidity) => {
+                let validity = Validity::at(leaf, now);
+                let standing = if validity.ends_soon(now) { Standing::Note } else { Standing::Good };
+                Finding::new(check, standing, CertificateFact::Valid(validity))
+            }
+            (None, _) => Finding::new(check, Standing::Good, CertificateFact::Meets(checked.requirement)),
+        })
+    }));
     findings
+}
+
+/// The check that a leaf's requirement is; `None` for those of CAs.
+fn of(requirement: Requirement) -> Option<Check> {
+    Some(match requirement {
+        Requirement::Validity => Check::CertificateValidity,
+        Requirement::Version => Check::CertificateVersion,
+        Requirement::Subject => Check::CertificateSubject,
+        Requirement::EndEntity => Check::CertificateEndEntity,
+        Requirement::DigitalSignature => Check::CertificateKeyUsage,
+        Requirement::Hash => Check::CertificateSignatureHash,
+        Requirement::Key => Check::CertificateKeyType,
+        Requirement::Authority | Requirement::KeyCertSign | Requirement::PathLength => return None,
+    })
 }
 
 /// Why there is no certificate. `hidden`: the token may show more after a login.
@@ -104,22 +114,5 @@ pub fn skipped(earlier: Check) -> Vec<Finding> {
 }
 
 fn await_all(earlier: Check) -> impl Iterator<Item = Finding> {
-    [Check::CertificateValidity].into_iter().chain(REQUIREMENTS).map(move |check| Finding::awaits(check, earlier))
-}
-
-fn violated(violation: Violation) -> Finding {
-    Finding::new(requirement(&violation), Standing::Bad, CertificateFact::Violates(violation))
-}
-
-fn requirement(violation: &Violation) -> Check {
-    match violation {
-        Violation::Expired { .. } | Violation::NotYetValid { .. } => Check::CertificateValidity,
-        Violation::Version { .. } => Check::CertificateVersion,
-        Violation::CertificateAuthority => Check::CertificateEndEntity,
-        Violation::NoKeyUsage | Violation::NoDigitalSignature => Check::CertificateKeyUsage,
-        Violation::WeakSignature { .. } => Check::CertificateSignatureHash,
-        Violation::EmptySubject => Check::CertificateSubject,
-        Violation::Key(_) => Check::CertificateKeyType,
-        Violation::Unreadable(_) => Check::CertificateFound,
-    }
+    REQUIREMENTS.into_iter().map(move |check| Finding::awaits(check, earlier))
 }

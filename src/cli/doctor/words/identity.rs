@@ -33,7 +33,7 @@ pub(super) fn certificate(fact: CertificateFact) -> Words {
             Words::new(format!("{error}; the token shows more after a login")).mend("log in and look again: add --sign")
         }
         CertificateFact::Unusable(error) => Words::from(Failure::from(error)),
-        CertificateFact::Meets => Words::new("as Roles Anywhere wants it"),
+        CertificateFact::Meets(requirement) => Words::new(requirement.to_string()),
         CertificateFact::Valid(validity) => valid(&validity),
         CertificateFact::Violates(violation) => {
             let mend = match violation {
