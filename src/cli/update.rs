@@ -1,6 +1,7 @@
 //! `keyanchor update`: keeps profiles of the AWS credentials file fresh.
 
 use std::env;
+use std::io::{self, Write as _};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 
 use super::identity_args::IdentityArgs;
 use super::identity_settings::IdentitySettings;
-use super::log::LogArgs;
+use super::log::{LogArgs, LogFormat};
 use super::session_args::SessionArgs;
 use super::signals::Signals;
 use super::values::{SWITCH, switch};
@@ -63,25 +64,26 @@ fn update(args: &Args, settings: &IdentitySettings<'_>, session: &Session) -> Re
         usage("wanted a credentials file, found neither AWS_SHARED_CREDENTIALS_FILE nor HOME in the environment")
     })?;
     let profiles = profiles(args, settings, session)?;
+    let lines = &mut Lines { goes_on: !args.once };
     if args.once {
         let clock = SystemClock::new(channel().1);
-        return first(&mut Updater::new(file, profiles, clock));
+        return first(&mut Updater::new(file, profiles, clock), lines);
     }
     let signals = Signals::watch()?;
     let ending = signals.ending();
     let mut updater = Updater::new(file, profiles, SystemClock::new(signals.wakes));
-    match first(&mut updater) {
+    match first(&mut updater, lines) {
         Err(_) if ending.load(Ordering::Relaxed) => return Ok(()),
         Err(failure) if args.keep_trying => log::warn!("{failure}"),
         outcome => outcome?,
     }
-    while updater.next(&mut Lines) != Wake::End {}
+    while updater.next(lines) != Wake::End {}
     Ok(())
 }
 
 /// The first refresh of every profile. Of several failures the first is the command's.
-fn first(updater: &mut Updater<SystemClock>) -> Result<(), Failure> {
-    let mut failures = updater.once(&mut Lines).into_iter();
+fn first(updater: &mut Updater<SystemClock>, lines: &mut Lines) -> Result<(), Failure> {
+    let mut failures = updater.once(lines).into_iter();
     let Some((profile, error)) = failures.next() else { return Ok(()) };
     for (profile, error) in failures {
         log::error!("profile {profile}: {error}");
@@ -123,12 +125,20 @@ fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A line on stderr for each refresh.
-struct Lines;
+/// A line on stderr for each refresh, as people are used to; of one that goes well and is the only one, nothing.
+struct Lines {
+    goes_on: bool,
+}
 
 impl Report for Lines {
     fn refreshed(&mut self, profile: &ProfileName, next: Timestamp) {
-        log::info!("profile {profile}: written, next refresh at {}", seconds(next));
+        if self.goes_on {
+            let line = format!("profile {profile}: written, next refresh at {}", seconds(next));
+            // A closed stderr is nobody's loss.
+            let _ = io::stderr().write_all(LogFormat::Text.line("info", &line).as_bytes());
+        } else {
+            log::info!("profile {profile}: written");
+        }
     }
 
     fn failed(&mut self, profile: &ProfileName, error: &UpdateError, failures: u32, next: Timestamp) {
