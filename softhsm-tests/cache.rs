@@ -207,6 +207,22 @@ fn an_entry_that_others_could_have_written_is_not_used() {
 }
 
 #[test]
+fn a_full_disk_costs_the_entry_and_not_the_credentials() {
+    let scene = Scene::with(&["--lifetime", "2"]);
+    let ask = scene.ask(&[]);
+    let disk = ask.home().join("disk");
+    let fill = "cp disk/keyanchor/*.json before; head -c 12288 /dev/zero >disk/filler 2>filled; sleep 2";
+    let line = format!("\"$@\" >first && {fill}; \"$@\" && cmp before disk/keyanchor/*.json && ls disk/keyanchor >&2");
+    let Some(run) = ask.env("XDG_RUNTIME_DIR", &disk).on_small_disk(&line) else { return };
+    let outcome = run.run();
+    Printed::by(&outcome);
+    outcome.stderr_contains("warning: the cache is not written: ").stderr_contains("No space left on device");
+    let left: Vec<_> = outcome.stderr.lines().filter(|line| !line.starts_with("warning: ")).collect();
+    assert!(left.len() == 2 && left[0].ends_with(".json") && left[1].ends_with(".lock"), "{outcome}");
+    assert_eq!(scene.sandbox.requests("/sessions").len(), 2);
+}
+
+#[test]
 fn credentials_that_are_nearly_over_are_made_anew() {
     let scene = Scene::with(&["--lifetime", "2"]);
     let first = id(&scene.ask(&[]).run());

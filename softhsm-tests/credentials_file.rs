@@ -153,30 +153,21 @@ fn a_lock_that_a_dead_process_held_is_free() {
     assert_eq!(fs::read_to_string(&file).unwrap(), section("default", 1));
 }
 
-/// A mount of its own for a shell's line, with a disk of 12 KiB at `disk`.
-fn on_small_disk(line: &str) -> Run {
-    let mount = format!("mkdir disk && mount -t tmpfs -o size=12k none disk && {line}");
-    Run::program("unshare").args(["-m", "sh", "-c", &mount, "sh"])
-}
-
 #[test]
 fn a_full_disk_leaves_the_old_file() {
     let folder = Folder::new();
     let old = format!("{}note = {}\n", section("default", 0), "x".repeat(4_000));
     let file = folder.write("credentials", &old);
-    if on_small_disk("true").run().status.success() {
-        let fill = "cp \"$SOURCE\" disk/credentials && head -c 4096 /dev/zero >disk/filler";
-        let line = format!("{fill}; \"$@\"; code=$?; ls -A disk >&2; cat disk/credentials; exit $code");
-        let run = on_small_disk(&line).arg(std::env::current_exe().unwrap()).args(CHILD).env("SOURCE", &file);
-        let outcome = child_of(run, Path::new("disk/credentials"), "default", 1).run();
+    let fill = "cp \"$SOURCE\" disk/credentials && head -c 4096 /dev/zero >disk/filler";
+    let line = format!("{fill}; \"$@\"; code=$?; ls -A disk >&2; cat disk/credentials; exit $code");
+    if let Some(run) = updater(Path::new("disk/credentials"), "default", 1).on_small_disk(&line) {
+        let outcome = run.env("SOURCE", &file).run();
         fails_saying(&outcome, "No space left on device");
         assert!(outcome.text().ends_with(&old), "{outcome}");
         outcome.stderr_contains("credentials\ncredentials.lock\nfiller\n").stderr_lacks(".keyanchor");
     }
     // A limit that ends the write in the same place, for those who may not mount.
-    let shell = Run::program("sh").args(["-c", "trap '' XFSZ; ulimit -f 4; \"$@\"", "sh"]);
-    let run = shell.arg(std::env::current_exe().unwrap()).args(CHILD);
-    let outcome = child_of(run, &file, "default", 1).run();
+    let outcome = updater(&file, "default", 1).in_shell("trap '' XFSZ; ulimit -f 4; \"$@\"").run();
     fails_saying(&outcome, "File too large");
     assert_eq!(fs::read_to_string(&file).unwrap(), old);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the file and its lock");

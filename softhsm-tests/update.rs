@@ -127,6 +127,7 @@ fn nothing_of_a_file_is_lost() {
         fs::write(scene.file(), before).unwrap();
         let outcome = scene.update(&["--once"]).run();
         assert_eq!(outcome.succeeds().text(), "", "{what}");
+        outcome.stderr_lacks("written");
         assert_eq!(normalised(&read(&scene.file())), after, "{what}");
     }
 }
@@ -223,12 +224,14 @@ fn two_roles_cost_one_login() {
 fn a_signal_ends_it_and_that_is_no_failure() {
     for signal in [Signal::TERM, Signal::INT] {
         let scene = Scene::new();
-        let updater = scene.update(&["--verbose"]).spawn();
+        let updater = scene.update(&[]).spawn();
         until("the file", || scene.file().exists());
         updater.signal(signal);
         let outcome = updater.wait();
-        outcome.ends_with(0).stderr_contains("profile default: written, next refresh at ");
-        assert!(outcome.stdout.is_empty());
+        outcome.ends_with(0);
+        let next = outcome.stderr.strip_prefix("profile default: written, next refresh at ");
+        let next: jiff::Timestamp = next.unwrap_or_else(|| panic!("{outcome}")).trim_end().parse().unwrap();
+        assert!(next > jiff::Timestamp::now() && outcome.stdout.is_empty(), "{outcome}");
     }
 }
 
@@ -238,6 +241,40 @@ fn a_refusal_at_the_start_ends_it_and_leaves_the_file() {
     fs::write(scene.file(), "[default]\naws_access_key_id = mine\n").unwrap();
     scene.update(&[]).run().fails_with(5).stderr_contains("error: profile default: ");
     assert_eq!(read(&scene.file()), "[default]\naws_access_key_id = mine\n");
+}
+
+#[test]
+fn credentials_that_live_for_a_minute_are_not_fetched_without_a_pause() {
+    let scene = Scene::with(&["--lifetime", "60"]);
+    let updater = scene.update(&[]).spawn();
+    until("the file", || scene.file().exists());
+    thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(scene.sessions(), 1, "a renewal before half of their life");
+    updater.signal(Signal::TERM);
+    updater.wait().ends_with(0);
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file_and_is_a_failure() {
+    let scene = Scene::new();
+    let old = format!("[default]\naws_access_key_id = mine\nnote = {}\n", "x".repeat(4_000));
+    fs::write(scene.file(), &old).unwrap();
+    let fill = "cp \"$SOURCE\" disk/credentials && head -c 4096 /dev/zero >disk/filler";
+    let line = format!("{fill}; \"$@\"; code=$?; ls -A disk >&2; cat disk/credentials; exit $code");
+    let update = scene.update(&["--once"]).env("AWS_SHARED_CREDENTIALS_FILE", "disk/credentials");
+    if let Some(run) = update.on_small_disk(&line) {
+        let outcome = run.env("SOURCE", scene.file()).run();
+        outcome
+            .ends_with(1)
+            .stderr_contains("error: profile default: cannot ")
+            .stderr_contains("No space left on device");
+        assert_eq!(outcome.text(), old, "{outcome}");
+        outcome.stderr_contains("\ncredentials\ncredentials.lock\nfiller\n").stderr_lacks(".keyanchor");
+    }
+    // A limit that ends the write in the same place, for those who may not mount.
+    let outcome = scene.update(&["--once"]).in_shell("trap '' XFSZ; ulimit -f 4; exec \"$@\"").run();
+    outcome.fails_with(1).stderr_contains("File too large");
+    assert_eq!(read(&scene.file()), old);
 }
 
 #[test]

@@ -125,6 +125,26 @@ impl Run {
         self
     }
 
+    /// Has a shell run it, where this line says `"$@"`.
+    pub fn in_shell(mut self, line: &str) -> Self {
+        let program = std::mem::replace(&mut self.program, "sh".into());
+        self.arguments.splice(..0, ["-c".into(), line.into(), "sh".into(), program.into_os_string()]);
+        self
+    }
+
+    /// The same with a disk of 12 KiB at `disk` in the working directory, for who may mount one.
+    pub fn on_small_disk(self, line: &str) -> Option<Self> {
+        let mounted = |line| format!("mkdir -p disk && mount -t tmpfs -o size=12k none disk && {line}");
+        let unshare = |run: Self| {
+            let program = run.program.clone();
+            let mut run = Self { program: "unshare".into(), ..run };
+            run.arguments.splice(..0, ["-m".into(), program.into_os_string()]);
+            run
+        };
+        let may_mount = unshare(Self::program("true").in_shell(&mounted("true"))).run().status.success();
+        may_mount.then(|| unshare(self.in_shell(&mounted(line))))
+    }
+
     /// Runs to the end.
     #[track_caller]
     pub fn run(self) -> Outcome {
