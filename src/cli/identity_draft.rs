@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::identity_args::IdentityArgs;
+use super::identity_args::{IdentityArgs, key_reference};
 use super::session_args::SessionArgs;
 use super::values::{parse, parse_number, set};
 use super::{Failure, FailureKind};
@@ -168,11 +168,12 @@ impl Draft {
     fn key(&mut self, identity: &IdentityArgs) -> Result<(), Failure> {
         let certificate = identity.certificate.as_deref();
         if let Some((flag, text)) = identity.key()? {
-            match parse(flag, Some(text))? {
+            match key_reference(flag, Some(text))? {
                 Some(KeyReference::File(_)) if flag == "--pkcs11" => {
                     return Err(usage("--pkcs11: wanted a URI that begins with pkcs11:, found something else"));
                 }
                 Some(KeyReference::File(path)) => self.path("key", path.to_str()),
+                Some(KeyReference::Handle(handle)) => self.text("key", Some(&handle.to_string())),
                 _ => self.text("key", Some(text.trim())),
             }
             self.one_uri = flag == "--pkcs11" && set(certificate).is_none();
@@ -219,8 +220,8 @@ impl Draft {
             ("--reuse-pin", identity.reuse_pin),
             ("--use-final-try", identity.use_final_try),
             ("--no-tpm-key-password", identity.no_tpm_key_password),
-            ("--fips", session.fips),
-            ("--dualstack", session.dualstack),
+            ("--fips", session.fips.0 == Some(true)),
+            ("--dualstack", session.dualstack.0 == Some(true)),
             ("--no-verify-ssl", session.no_verify_ssl),
             ("--no-preflight", session.no_preflight),
         ] {

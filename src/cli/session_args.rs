@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ArgAction::Set;
 
-use super::values::{SWITCH, parse_number, seconds, set, switch, whole};
+use super::values::{Choice, SWITCH, choice, parse_number, seconds, set, switch, whole};
 use super::{Failure, FailureKind};
 use crate::config::IdentityConfig;
 use crate::rolesanywhere::{ClientOptions, CreateSession, Environment};
@@ -41,11 +41,11 @@ pub struct SessionArgs {
     #[arg(long, value_name = "URL")]
     pub(super) endpoint: Option<String>,
     /// Use the region's FIPS endpoint
-    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    pub(super) fips: bool,
+    #[arg(long, value_parser = choice, action = Set, value_name = SWITCH, default_value = "")]
+    pub(super) fips: Choice,
     /// Use the region's dual-stack endpoint
-    #[arg(long, value_parser = switch, action = Set, value_name = SWITCH)]
-    pub(super) dualstack: bool,
+    #[arg(long, value_parser = choice, action = Set, value_name = SWITCH, default_value = "")]
+    pub(super) dualstack: Choice,
     /// Certificates that the endpoint's TLS certificate must chain to
     #[arg(long, value_name = "FILE")]
     pub(super) ca_bundle: Option<String>,
@@ -128,8 +128,8 @@ impl SessionArgs {
         Ok(ClientOptions {
             region: text(either(&self.region, &file.region)),
             endpoint: text(either(&self.endpoint, &file.endpoint)),
-            fips: self.fips,
-            dual_stack: self.dualstack,
+            fips: self.fips.0,
+            dual_stack: self.dualstack.0,
             ca_bundle: set(self.ca_bundle.as_deref()).map(PathBuf::from).or_else(|| file.ca_bundle.clone()),
             no_verify_ssl: self.no_verify_ssl,
             timeout: seconds("--timeout", self.timeout.as_deref())?.unwrap_or(defaults.timeout),

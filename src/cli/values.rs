@@ -19,6 +19,15 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A switch that wins over the environment also where it says no; `None` where it was not given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice(pub Option<bool>);
+
+/// The value of such a switch. Absent it is empty.
+pub fn choice(text: &str) -> Result<Choice, String> {
+    if text.is_empty() { Ok(Choice(None)) } else { switch(text).map(|on| Choice(Some(on))) }
+}
+
 /// A flag's value; an empty one counts as unset, as in `--region ""`.
 pub fn set(value: Option<&str>) -> Option<&str> {
     value.filter(|text| !text.is_empty())
@@ -29,18 +38,14 @@ pub fn is_switch(arg: &clap::Arg) -> bool {
     arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == SWITCH))
 }
 
-/// Lets every switch of the tree stand alone, and makes it off where it is absent.
+/// Lets every switch of the tree stand alone, and makes it off where it is absent and has no other default.
 pub fn with_switches(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
         if !is_switch(&arg) {
             return arg;
         }
-        arg.num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .default_value("false")
-            .hide_default_value(true)
-            .required(false)
+        let arg = if arg.get_default_values().is_empty() { arg.default_value("false") } else { arg };
+        arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_default_value(true).required(false)
     });
     command.mut_subcommands(with_switches)
 }

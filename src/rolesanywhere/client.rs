@@ -33,10 +33,10 @@ pub struct ClientOptions {
     pub region: Option<String>,
     /// `--endpoint`: a base URL that replaces the region's host.
     pub endpoint: Option<String>,
-    /// `--fips`.
-    pub fips: bool,
-    /// `--dualstack`.
-    pub dual_stack: bool,
+    /// `--fips`; without it what the environment says.
+    pub fips: Option<bool>,
+    /// `--dualstack`; without it what the environment says.
+    pub dual_stack: Option<bool>,
     /// `--ca-bundle`: PEM certificates that replace all roots.
     pub ca_bundle: Option<PathBuf>,
     /// `--no-verify-ssl`.
@@ -52,8 +52,8 @@ impl Default for ClientOptions {
         Self {
             region: None,
             endpoint: None,
-            fips: false,
-            dual_stack: false,
+            fips: None,
+            dual_stack: None,
             ca_bundle: None,
             no_verify_ssl: false,
             timeout: Duration::from_secs(20),

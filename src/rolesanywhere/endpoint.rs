@@ -21,8 +21,8 @@ pub(super) struct Endpoint {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EndpointChoice<'a> {
     pub(super) endpoint: Option<&'a str>,
-    pub(super) fips: bool,
-    pub(super) dual_stack: bool,
+    pub(super) fips: Option<bool>,
+    pub(super) dual_stack: Option<bool>,
     pub(super) no_verify_ssl: bool,
 }
 
@@ -33,20 +33,16 @@ impl Endpoint {
         environment: &Environment,
         region: &Region,
     ) -> Result<Self, RequestError> {
-        let variants = [
-            (choice.fips, "--fips"),
-            (environment.fips, "AWS_USE_FIPS_ENDPOINT"),
-            (choice.dual_stack, "--dualstack"),
-            (environment.dual_stack, "AWS_USE_DUALSTACK_ENDPOINT"),
-        ];
+        let fips = variant((choice.fips, "--fips"), (environment.fips, "AWS_USE_FIPS_ENDPOINT"));
+        let dual_stack =
+            variant((choice.dual_stack, "--dualstack"), (environment.dual_stack, "AWS_USE_DUALSTACK_ENDPOINT"));
         let named = choice.endpoint.map(|url| ("--endpoint", url));
         let configured = environment.endpoint.as_ref().map(|(variable, url)| (*variable, url.as_str()));
         let Some((place, url)) = named.or(configured) else {
-            let [fips, env_fips, dual, env_dual] = variants.map(|(wanted, _)| wanted);
-            return Ok(Self::of_host(region.host(fips || env_fips, dual || env_dual)));
+            return Ok(Self::of_host(region.host(fips.is_some(), dual_stack.is_some())));
         };
         // A URL names one host; which of its variants was meant cannot be known.
-        if let Some((_, variant)) = variants.into_iter().find(|(wanted, _)| *wanted) {
+        if let Some(variant) = fips.or(dual_stack) {
             return Err(RequestError::new(format!("{variant} cannot be combined with the endpoint from {place}")));
         }
         let endpoint = Self::parse(url, place)?;
@@ -199,6 +195,14 @@ fn shown(url: &str) -> String {
     }
 }
 
+/// What asks for a variant of the endpoint: the flag where it says something, else the variable.
+fn variant(flag: (Option<bool>, &'static str), variable: (bool, &'static str)) -> Option<&'static str> {
+    match flag.0 {
+        Some(wanted) => wanted.then_some(flag.1),
+        None => variable.0.then_some(variable.1),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::environment::environment;
@@ -230,12 +234,21 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_says_no_wins_over_a_variable_that_says_yes() {
+        let variables = [("AWS_USE_FIPS_ENDPOINT", "true"), ("AWS_USE_DUALSTACK_ENDPOINT", "true")];
+        let choice = EndpointChoice { fips: Some(false), ..Default::default() };
+        let region = Region::parse("us-east-1", "--region").unwrap();
+        let endpoint = Endpoint::choose(&choice, &environment(&variables).unwrap(), &region).unwrap();
+        assert_eq!(endpoint.host(), "rolesanywhere.us-east-1.api.aws");
+    }
+
+    #[test]
     fn fips_or_dual_stack_with_a_custom_endpoint_is_an_error() {
         assert_eq!(
             choose(Some("https://a.example"), &[("AWS_USE_FIPS_ENDPOINT", "true")]).unwrap_err(),
             "AWS_USE_FIPS_ENDPOINT cannot be combined with the endpoint from --endpoint"
         );
-        let choice = EndpointChoice { dual_stack: true, ..Default::default() };
+        let choice = EndpointChoice { dual_stack: Some(true), ..Default::default() };
         let region = Region::parse("us-east-1", "--region").unwrap();
         let variable = environment(&[("AWS_ENDPOINT_URL", "https://a.example")]).unwrap();
         assert_eq!(
