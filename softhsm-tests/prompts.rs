@@ -107,7 +107,7 @@ fn an_empty_pin_is_a_pin() {
 /// A prompt below a shell, as people have one. It lives on when a signal ends the command, and tells how that ended and the state in
 /// which the terminal was left.
 fn prompt_below_a_shell(fault: &Fault) -> Terminal {
-    const SHELL: &str = "trap : INT TERM HUP; \"$@\"; echo \"ended with $?\" >&2; stty -a >&2";
+    const SHELL: &str = "trap : INT TERM HUP QUIT; \"$@\"; echo \"ended with $?\" >&2; stty -a >&2";
     let arguments = ["credential-process", "--pkcs11", URI].into_iter().chain(ARNS);
     let mut terminal = Run::program("sh")
         .args(["-c", SHELL, "sh", env!("CARGO_BIN_EXE_keyanchor")])
@@ -142,7 +142,7 @@ fn an_interrupt_at_the_prompt_ends_and_the_terminal_echoes_again() {
 #[test]
 fn a_signal_at_the_prompt_ends_and_the_terminal_echoes_again() {
     let scene = Scene::new();
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
         let fault = scene.fault();
         let mut terminal = prompt_below_a_shell(&fault);
         terminal.presses("half").signal(signal);
@@ -150,6 +150,24 @@ fn a_signal_at_the_prompt_ends_and_the_terminal_echoes_again() {
         is_as_it_was(terminal);
         assert_eq!(fault.user_pins_tried(), 0);
     }
+}
+
+#[test]
+fn a_stop_at_the_prompt_leaves_the_shell_a_terminal_that_echoes() {
+    let scene = Scene::new();
+    let fault = scene.fault();
+    // Job control gives the command a process group of its own, as an interactive shell does.
+    let shell = "set -m; sh -c '(until [ -e now ]; do sleep 0.02; done; kill -TSTP $$) & exec \"$@\"' sh \"$@\"
+        echo \"stopped with $?\" >&2; stty -a >&2; fg; echo \"ended with $?\" >&2";
+    let run = keyanchor(["credential-process", "--pkcs11", URI]).args(ARNS).envs(fault.env());
+    let run = run.env("KEYANCHOR_PKCS11_LIB", Fault::module()).in_shell(shell);
+    let now = run.home().join("now");
+    let mut terminal = run.on_terminal();
+    terminal.sees(PROMPT).presses("half");
+    std::fs::write(now, "").unwrap();
+    terminal.sees(&format!("stopped with {}", 128 + Signal::TSTP.as_raw())).sees("ended with 4");
+    is_as_it_was(terminal);
+    assert_eq!(fault.user_pins_tried(), 0);
 }
 
 #[test]

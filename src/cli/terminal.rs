@@ -47,7 +47,7 @@ impl Attendant for Terminal {
         let Ok(terminal) = open() else { return Ok(None) };
         let warning = request.warning.map(|warning| format!(" ({warning})")).unwrap_or_default();
         // A signal that ends the process waits until the terminal is as it was.
-        let _deferral = Deferral::begin();
+        let _deferral = Deferral::at_prompt();
         // Quiet before the prompt: whoever sees it may type at once.
         let quiet = Quiet::start(&terminal)?;
         write!(&terminal, "{} for {}{warning}: ", capitalised(request.kind), request.device)?;

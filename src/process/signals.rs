@@ -1,10 +1,10 @@
-//! Puts SIGINT, SIGTERM and SIGHUP off while something must be put back first: keys out of a TPM, the echo of a terminal. An FFI
+//! Puts SIGINT, SIGTERM, SIGHUP and SIGQUIT off while something must be put back first: keys out of a TPM, the echo of a terminal. An FFI
 //! edge.
 //!
 //! Their default action would end the process between a Load and its FlushContext, or leave a person's shell without echo. While
 //! a [`Deferral`] lives, a handler only notes the signal; whoever works under it sees that it [`is_pending`] and comes to an end,
 //! and when the last deferral ends the default action is put back and the signal raised again, so that the parent sees the process
-//! die of it. A signal that somebody else handles or ignores (a server, nohup) is left alone; a server calls [`finish`] when it ends.
+//! die of it. At a prompt SIGTSTP is put off likewise: it stops the process once the terminal echoes again. A signal that somebody else handles or ignores (a server, nohup) is left alone; a server calls [`finish`] when it ends.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use libc::c_int;
 
-const DEFERRED: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+const DEFERRED: [c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 /// The signal that came, 0 for none.
 static PENDING: AtomicI32 = AtomicI32::new(0);
@@ -43,12 +43,23 @@ impl Deferral {
     pub fn begin() -> Self {
         let mut state = state();
         state.depth += 1;
-        if state.depth == 1 {
-            state
-                .replaced
-                .extend(DEFERRED.into_iter().filter(|signal| replace(*signal, libc::SIG_DFL, note_address())));
-        }
+        state.put_off(&DEFERRED);
         Self(())
+    }
+
+    /// The same at a prompt, where the signal that stops a process must wait too: the shell that then goes on has the terminal.
+    pub fn at_prompt() -> Self {
+        let deferral = Self::begin();
+        state().put_off(&[libc::SIGTSTP]);
+        deferral
+    }
+}
+
+impl State {
+    /// Replaces the default action of these signals, where they have it.
+    fn put_off(&mut self, signals: &[c_int]) {
+        let replaced = signals.iter().copied().filter(|signal| replace(*signal, libc::SIG_DFL, note_address()));
+        self.replaced.extend(replaced);
     }
 }
 
@@ -65,7 +76,7 @@ impl Drop for Deferral {
             state.replaced.drain(..).filter(|signal| replace(*signal, note_address(), libc::SIG_DFL)).collect();
         let pending = PENDING.swap(0, Ordering::Relaxed);
         if restored.contains(&pending) {
-            // SAFETY: raise has no precondition; the signal's default action ends the process.
+            // SAFETY: raise has no precondition; the signal's default action ends or stops the process.
             unsafe { libc::raise(pending) };
         }
     }
