@@ -289,15 +289,21 @@ fn a_wrong_pin_says_so_wherever_it_comes_from() {
     let file = folder.write("pin", WRONG_TEST_PIN);
     let by_uri = format!("pkcs11:token=demo?pin-value={WRONG_TEST_PIN}");
     let by_file = format!("pkcs11:token=demo?pin-source=file:{}", file.display());
-    let outcomes = [
-        sign(&hsm, &by_uri).run(),
-        sign(&hsm, &by_file).run(),
-        sign(&hsm, "pkcs11:token=demo").arg("--pin-source").arg(format!("file:{}", file.display())).run(),
-        sign(&hsm, "pkcs11:token=demo").env("KEYANCHOR_PIN", WRONG_TEST_PIN).run(),
-    ];
-    for outcome in outcomes {
-        let error = ["the user PIN for token 'demo' is wrong", "tried once", "(CKR_PIN_INCORRECT from C_Login)"];
-        refused(&outcome, PIN, &error, NO_HINT);
+    let the_file = format!("it comes from the file {}", file.display());
+    let by_flag = sign(&hsm, "pkcs11:token=demo").arg("--pin-source").arg(format!("file:{}", file.display()));
+    let by_variable = sign(&hsm, "pkcs11:token=demo").env("KEYANCHOR_PIN", WRONG_TEST_PIN);
+    let by_credential = sign(&hsm, "pkcs11:token=demo").args(["--pin-source", "credential:pin"]);
+    let by_credential = by_credential.env("CREDENTIALS_DIRECTORY", folder.path());
+    for (run, origin) in [
+        (sign(&hsm, &by_uri), "it comes from the URI's pin-value"),
+        (sign(&hsm, &by_file), &the_file),
+        (by_flag, &the_file),
+        (by_variable, "it comes from the environment variable KEYANCHOR_PIN"),
+        (by_credential, "it comes from systemd's credential pin"),
+    ] {
+        let error =
+            ["the user PIN for token 'demo' is wrong", "tried once", "(CKR_PIN_INCORRECT from C_Login)", origin];
+        refused(&run.run(), PIN, &error, NO_HINT);
     }
     // SoftHSM knows the flag that says so.
     let outcome = sign(&hsm, "pkcs11:token=demo").env("KEYANCHOR_PIN", WRONG_TEST_PIN).run();

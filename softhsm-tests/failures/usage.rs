@@ -7,6 +7,8 @@ use super::servers::Listener;
 use super::{ANCHOR_ARN, CERTIFICATE, FileIdentity, NO_HINT, PROFILE_ARN, ROLE_ARN, USAGE, ask, refused};
 use crate::support::command::{Outcome, keyanchor};
 use crate::support::key::Key;
+use crate::support::sandbox::Printed;
+use crate::support::text;
 
 const HELP: &str = "keyanchor --help";
 
@@ -163,6 +165,46 @@ fn flags_that_exclude_each_other_are_both_named() {
     for (flags, both) in table {
         refused(&with(flags), USAGE, &both, NO_HINT);
     }
+}
+
+#[test]
+fn a_switch_that_is_off_wins_over_its_variable() {
+    let identity = FileIdentity::new(Key::Ec256);
+    let sandbox = identity.sandbox(&[]);
+    let ask = |flags: &[&str]| {
+        let run = identity.ask(sandbox.endpoint()).args(["--ca-bundle", text(sandbox.ca())]).args(flags);
+        run.env("AWS_USE_FIPS_ENDPOINT", "true").env("AWS_USE_DUALSTACK_ENDPOINT", "true").run()
+    };
+    Printed::by(&ask(&["--fips=false", "--dualstack=0"]));
+    refused(&ask(&["--fips=", "--dualstack=0"]), USAGE, &["AWS_USE_FIPS_ENDPOINT", "--endpoint"], NO_HINT);
+    refused(&ask(&["--fips=maybe"]), USAGE, &["--fips: wanted true or false"], HELP);
+}
+
+#[test]
+fn what_is_no_key_in_a_tpm_is_said_with_the_flag_that_takes_it() {
+    let identity = FileIdentity::new(Key::Ec256);
+    let ask = |flags: &[&str]| ask("https://127.0.0.1:1").args(flags).run();
+    let (key, certificate) = (text(identity.key.path()), identity.leaf.pem_path());
+    let outcome = ask(&["--tpm", key, "--certificate", text(&certificate)]);
+    refused(
+        &outcome,
+        USAGE,
+        &["wanted a key in a TPM", key, "found a private key itself"],
+        &format!("--private-key {key}"),
+    );
+    let outcome = ask(&["--tpm", "handle:0x81000101", "--certificate", "handle:0x81000101"]);
+    refused(&outcome, USAGE, &["--certificate: wanted a certificate", "a TPM keeps keys, no certificates"], NO_HINT);
+    let outcome = ask(&["--tpm", "0x01c00002", "--certificate", text(&certificate)]);
+    refused(&outcome, USAGE, &["--tpm: wanted a persistent TPM handle", "found handle:0x01c00002"], NO_HINT);
+}
+
+#[test]
+fn a_handle_behind_tpm_needs_no_scheme() {
+    let identity = FileIdentity::new(Key::Ec256);
+    let certificate = identity.leaf.pem_path();
+    let flags = ["--tpm", "0x81000101", "--certificate", text(&certificate), "--tcti", "device:/nonexistent"];
+    let outcome = ask("https://127.0.0.1:1").args(flags).run();
+    outcome.fails_with(3).stderr_lacks("0x81000101: No such file");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use keyanchor::key::{Advice, KeyErrorKind, SecretKind};
 use super::{Bench, NO_PASSWORD, OWNER, PROTECTED, SIGNING, SRK, pem, signs};
 use crate::support::swtpm::Swtpm;
 use crate::support::tap::{CREATE_PRIMARY, Tap};
+use crate::support::{command, text};
 
 const KEY: SecretKind = SecretKind::TpmKeyPassword;
 const PARENT: SecretKind = SecretKind::TpmParentPassword;
@@ -283,4 +284,17 @@ fn the_owner_key_file_asks_for_the_key_password_too() {
     let bench = Bench::with_secrets(tpm.tcti(), &[(KEY, "test-password"), (PARENT, "test-owner")]);
     signs(bench.pem(&file)).unwrap();
     assert_eq!(tpm.left_behind(), "");
+}
+
+#[test]
+fn a_wrong_password_says_where_it_comes_from() {
+    let (tpm, pem) = with_password(PROTECTED);
+    let (tcti, file) = (tpm.tcti(), tpm.path("key.pem"));
+    std::fs::write(&file, pem).unwrap();
+    let flags = ["--private-key", text(&file), "--tcti", &tcti, "--tpm-password-source", "env:MY_PASSWORD"];
+    let outcome = command::keyanchor(["sign-string"]).args(flags).env("MY_PASSWORD", "test-wrong").input("x").run();
+    outcome
+        .fails_with(4)
+        .stderr_contains("it comes from the environment variable MY_PASSWORD")
+        .stderr_lacks("test-wrong");
 }

@@ -3,7 +3,7 @@
 use clap::ArgAction::Set;
 
 use super::Failure;
-use super::values::{SWITCH, parse, switch};
+use super::values::{SWITCH, parse, set, switch};
 use crate::files::shell_word;
 use crate::key::{CertificateReference, KeyReference};
 
@@ -87,7 +87,7 @@ impl IdentityArgs {
     /// secrets: a URI loses its PIN.
     pub fn again(&self, identity: Option<&str>) -> Result<String, Failure> {
         let key = |flag, text: &Option<String>| {
-            Ok::<_, Failure>(parse::<KeyReference>(flag, text.as_deref())?.map(|key| key.to_string()))
+            Ok::<_, Failure>(key_reference(flag, text.as_deref())?.map(|key| key.to_string()))
         };
         let certificate = parse::<CertificateReference>("--certificate", self.certificate.as_deref())?;
         let flags = [
@@ -106,6 +106,20 @@ impl IdentityArgs {
             flags.into_iter().filter_map(|(flag, value)| Some((flag, value.filter(|value| !value.is_empty())?)));
         Ok(given.map(|(flag, value)| format!(" {flag} {}", shell_word(&value))).collect())
     }
+}
+
+/// What a flag that names a key says. Behind `--tpm` a handle needs no `handle:`.
+pub fn key_reference(flag: &str, text: Option<&str>) -> Result<Option<KeyReference>, Failure> {
+    match set(text) {
+        Some(digits) if flag == "--tpm" && is_handle(digits) => parse(flag, Some(&format!("handle:{digits}"))),
+        text => parse(flag, text),
+    }
+}
+
+/// Whether it can hardly be the name of a file.
+fn is_handle(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or_default();
+    digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// A password that the peer takes on the command line: it must not show in a Debug output.

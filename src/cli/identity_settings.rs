@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::conclude;
-use super::identity_args::IdentityArgs;
+use super::identity_args::{IdentityArgs, key_reference};
 use super::terminal::Terminal;
 use super::values::{parse, seconds, set};
 use super::{Failure, FailureKind};
@@ -148,7 +148,7 @@ impl<'a> IdentitySettings<'a> {
     fn named(&self) -> Result<(IdentityReference, bool), Failure> {
         let named = self.flags.key()?;
         let key: Option<KeyReference> = match named {
-            Some((flag, text)) => parse(flag, Some(text))?,
+            Some((flag, text)) => key_reference(flag, Some(text))?,
             None => None,
         };
         let certificate: Option<CertificateReference> = parse("--certificate", self.flags.certificate.as_deref())?;
@@ -269,6 +269,7 @@ impl<'a> IdentitySettings<'a> {
                 tcti: self.tcti(),
                 srk_name: parse("--tpm-srk-name", self.flags.tpm_srk_name.as_deref())?,
                 no_key_password: self.flags.no_tpm_key_password,
+                expected: set(self.flags.tpm.as_deref()).is_some(),
             },
         })
     }
@@ -341,7 +342,7 @@ impl<'a> IdentitySettings<'a> {
         if set(self.flags.tpm_password_source.as_deref()).is_some() {
             return Err(usage("wanted --tpm-key-password or --tpm-password-source, found both"));
         }
-        let secret = Secret::new(password.as_bytes().to_vec());
+        let secret = Secret::new(password.as_bytes().to_vec()).with_origin("--tpm-key-password");
         secrets.choose(SecretKind::TpmKeyPassword, SecretSource::Given(Arc::new(secret)));
         Ok(())
     }

@@ -176,6 +176,7 @@ fn remedy(advice: &Advice) -> String {
         Advice::NameKey => {
             "name the key: --private-key FILE, or 'pkcs11:token=NAME;object=LABEL' on a token".to_owned()
         }
+        Advice::NameBy { flag, reference } => format!("name it so: {flag} {}", shell_word(reference)),
         Advice::GiveSecret { flag, variable } => {
             format!("give it with {flag} file:PATH or in the environment variable {variable}")
         }

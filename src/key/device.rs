@@ -130,4 +130,6 @@ pub struct TpmOptions {
     pub srk_name: Option<Name>,
     /// The key has no password: none is asked for. The peer's `--no-tpm-key-password`.
     pub no_key_password: bool,
+    /// The file that is named has a key in a TPM; any other key in it is refused.
+    pub expected: bool,
 }

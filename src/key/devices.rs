@@ -7,7 +7,7 @@ use std::path::Path;
 use super::approach::{Approach, Landmark, Stage};
 use super::certificate_store::CertificateStore;
 use super::device::{Device, DeviceOptions};
-use super::error::{KeyError, KeyErrorKind};
+use super::error::{Advice, KeyError, KeyErrorKind};
 use super::file::KeyFile;
 use super::generation::{GeneratedKey, NewKey};
 use super::inventory::{Abilities, Inventory};
@@ -41,6 +41,11 @@ impl Devices {
     /// and it may be replaced between two readings.
     pub fn open_content(&mut self, path: &Path, content: &FileContent) -> Result<Box<dyn Device>, KeyError> {
         match KeyFile::from_content(path, content)? {
+            KeyFile::Software(_) if self.options.tpm.expected => Err(KeyError::new(
+                KeyErrorKind::Reference,
+                format!("wanted a key in a TPM (TSS2 PRIVATE KEY) in {}, found a private key itself", path.display()),
+            )
+            .with_advice(Advice::NameBy { flag: "--private-key", reference: path.display().to_string() })),
             KeyFile::Software(key) => Ok(Box::new(key)),
             KeyFile::Tss2(pem) => tpm::open_key_file(&path.display().to_string(), &pem, &self.options),
         }

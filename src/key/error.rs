@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::secret::Secret;
 use super::secret::kind::SecretKind;
 
 /// What a person can do about a [`KeyError`]: each kind asks for another remedy.
@@ -68,6 +69,13 @@ pub enum Advice {
     },
     /// Name the private key, which is not with its certificate.
     NameKey,
+    /// Name it by another flag.
+    NameBy {
+        /// The flag.
+        flag: &'static str,
+        /// What it is to say.
+        reference: String,
+    },
     /// Give the secret by a source.
     GiveSecret {
         /// The flag that names a source for it.
@@ -125,6 +133,15 @@ impl KeyError {
     #[must_use]
     pub fn with_refused_secret(mut self, kind: SecretKind) -> Self {
         self.refused = Some(kind);
+        self
+    }
+
+    /// Says where the secret comes from that was given and refused, unless somebody has typed it.
+    #[must_use]
+    pub fn with_origin_of(mut self, secret: &Secret) -> Self {
+        if let Some(origin) = secret.origin() {
+            self.message = format!("{}; it comes from {origin}", self.message);
+        }
         self
     }
 

@@ -56,7 +56,17 @@ impl FromStr for CertificateReference {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        if Uri::is_one(text) { text.parse().map(Self::Pkcs11) } else { file(text).map(Self::File) }
+        if Uri::is_one(text) {
+            return text.parse().map(Self::Pkcs11);
+        }
+        if Handle::is_one(text) {
+            let message = format!("wanted a certificate in a file or on a token, found the TPM handle {text}");
+            return Err(KeyError::new(
+                KeyErrorKind::Reference,
+                format!("{message}: a TPM keeps keys, no certificates"),
+            ));
+        }
+        file(text).map(Self::File)
     }
 }
 
@@ -83,6 +93,13 @@ fn file(text: &str) -> Result<PathBuf, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handle_names_no_certificate() {
+        let error = "handle:0x81000101".parse::<CertificateReference>().unwrap_err();
+        assert_eq!(error.kind(), KeyErrorKind::Reference);
+        assert!(error.to_string().ends_with("a TPM keeps keys, no certificates"), "{error}");
+    }
 
     #[test]
     fn a_pin_behind_a_mistyped_scheme_is_no_file_and_is_not_repeated() {

@@ -24,17 +24,31 @@ pub use look::SourceState;
 const LONGEST_SECRET: usize = 4096;
 
 /// A PIN or password: cannot be cloned or printed, and is wiped when it is dropped. May be empty.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    octets: Zeroizing<Vec<u8>>,
+    origin: Option<String>,
+}
 
 impl Secret {
     /// Takes the octets over; the caller's buffer becomes the wiped one.
     pub fn new(octets: Vec<u8>) -> Self {
-        Self(Zeroizing::new(octets))
+        Self { octets: Zeroizing::new(octets), origin: None }
+    }
+
+    /// Says where it comes from, in words, for a message that it is wrong.
+    #[must_use]
+    pub fn with_origin(self, origin: impl Into<String>) -> Self {
+        Self { origin: Some(origin.into()), ..self }
+    }
+
+    /// Where it comes from; `None` for one that somebody has typed.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
     }
 
     /// The octets, for the call that hands them to a device.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.octets
     }
 }
 
@@ -226,13 +240,15 @@ impl Secrets {
         let secret = match source {
             SecretSource::Given(secret) => return Ok(Arc::clone(secret)),
             SecretSource::File(path) => {
-                read_file(path).map_err(|error| unreadable(request.kind, &path.display(), &error))?
+                let secret = read_file(path).map_err(|error| unreadable(request.kind, &path.display(), &error))?;
+                secret.with_origin(format!("the file {}", path.display()))
             }
             SecretSource::Descriptor(number) => {
                 // The kernel's own name for a descriptor: opening it needs no unsafe and leaves the original open.
                 let path = PathBuf::from(format!("/dev/fd/{number}"));
-                read_file(&path)
-                    .map_err(|error| unreadable(request.kind, &format_args!("descriptor {number}"), &error))?
+                let secret = read_file(&path)
+                    .map_err(|error| unreadable(request.kind, &format_args!("descriptor {number}"), &error))?;
+                secret.with_origin(format!("descriptor {number}"))
             }
             SecretSource::Variable(name) => Secret::new(
                 env::var_os(name)
@@ -243,7 +259,8 @@ impl Secrets {
                         )
                     })?
                     .into_encoded_bytes(),
-            ),
+            )
+            .with_origin(format!("the environment variable {name}")),
             SecretSource::Credential(name) => {
                 let path = credential_path(name).ok_or_else(|| {
                     KeyError::new(
@@ -251,7 +268,8 @@ impl Secrets {
                         format!("wanted systemd's credential {name}, found CREDENTIALS_DIRECTORY unset"),
                     )
                 })?;
-                read_file(&path).map_err(|error| unreadable(request.kind, &path.display(), &error))?
+                let secret = read_file(&path).map_err(|error| unreadable(request.kind, &path.display(), &error))?;
+                secret.with_origin(format!("systemd's credential {name}"))
             }
             SecretSource::Prompt => self.prompt(request)?,
         };
@@ -308,7 +326,7 @@ fn read_file(path: &Path) -> io::Result<Secret> {
             octets.pop();
         }
     }
-    Ok(Secret(octets))
+    Ok(Secret { octets, origin: None })
 }
 
 #[cfg(test)]

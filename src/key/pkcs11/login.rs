@@ -104,7 +104,8 @@ pub(super) fn obtain(
         true => Err(KeyError::new(
             KeyErrorKind::SecretWrong,
             format!("the source of the {kind} gave what {} has refused before; it was not tried again", token.name()),
-        )),
+        )
+        .with_origin_of(&pin)),
         false => Ok(pin),
     }
 }
@@ -140,7 +141,11 @@ fn try_once(
                 api.options.secrets.forget(kind, pin);
                 refused_pins.remember(&token.identity, kind, Arc::clone(pin));
             }
-            Err(wrong(api, token, kind, &error))
+            let refusal = wrong(api, token, kind, &error);
+            Err(match pin {
+                Some(pin) => refusal.with_origin_of(pin),
+                None => refusal,
+            })
         }
         Err(error) => Err(token.refused(&error)),
     }

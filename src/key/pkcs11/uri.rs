@@ -134,7 +134,9 @@ impl Uri {
             (Part::Path, "id") => self.id = octets(),
             (Part::Path, "type") => self.class = Some(object_type(value)?),
             // RFC 7512 has the PIN behind the '?'; p11-kit takes it in the path too, and people write it there.
-            (_, "pin-value") => self.set_pin(SecretSource::Given(Arc::new(Secret::new(value.to_vec()))))?,
+            (_, "pin-value") => self.set_pin(SecretSource::Given(Arc::new(
+                Secret::new(value.to_vec()).with_origin("the URI's pin-value"),
+            )))?,
             (_, "pin-source" | "pinfile") => self.set_pin(pin_source(value)?)?,
             (Part::Query, "module-path") => self.module.path = Some(utf8(value)?.into()),
             (Part::Query, "module-name") => self.module.name = Some(module_name(value)?),

@@ -243,15 +243,16 @@ impl TpmKey {
         }
     }
 
-    fn remember_refused(&self, error: &KeyError, secrets: &Gathered) {
-        let Some(kind) = error.refused_secret() else { return };
+    /// A secret that was refused is not tried again; the error then says where it comes from.
+    fn remember_refused(&self, error: KeyError, secrets: &Gathered) -> KeyError {
+        let Some(kind) = error.refused_secret() else { return error };
         let secret = match kind {
             SecretKind::TpmParentPassword => &secrets.parent,
             _ => &secrets.key,
         };
-        if let Some(secret) = secret {
-            self.shared.options.secrets.refuse(kind, &self.shared.reference, secret);
-        }
+        let Some(secret) = secret else { return error };
+        self.shared.options.secrets.refuse(kind, &self.shared.reference, secret);
+        error.with_origin_of(secret)
     }
 
     /// One use of the TPM, on its own thread.
@@ -291,8 +292,7 @@ impl TpmKey {
         outcome.map_err(|refusal| match refusal {
             Refusal::Fault(fault) => {
                 let error = KeyError::from(fault).context(&self.shared.reference);
-                self.remember_refused(&error, secrets);
-                error
+                self.remember_refused(error, secrets)
             }
             Refusal::Wants { kind, object } => KeyError::new(
                 KeyErrorKind::SecretWrong,
