@@ -19,6 +19,7 @@ const COMMANDS: &[&str] = &[
     "certificate",
     "sign-string",
     "read-certificate-data",
+    "aws-template",
     "configure",
     "doctor",
     "sandbox",

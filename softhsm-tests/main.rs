@@ -4,6 +4,7 @@
 mod support;
 
 mod aws_cli;
+mod aws_template;
 mod build_settings;
 mod cache;
 mod certificate;

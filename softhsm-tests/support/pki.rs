@@ -1,7 +1,7 @@
 //! A CA for tests. Its keys and signatures are made by the openssl command; the certificates are put together here, since
 //! no one version of openssl makes every certificate that tests want (a v1 one, one of next year, one of a token's key).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine;
@@ -81,6 +81,11 @@ impl Ca {
         let key = KeyFile::generate(Key::Ec256);
         let certificate = self.issue(&Draft::ca(name), key.public_key());
         Self { name: name.to_owned(), key, certificate }
+    }
+
+    /// The file of its key, for other people's tools.
+    pub fn key_path(&self) -> &Path {
+        self.key.path()
     }
 
     /// SubjectPublicKeyInfo, DER, for further certificates of this CA.

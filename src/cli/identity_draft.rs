@@ -9,6 +9,7 @@ use super::values::{parse, parse_number, set};
 use super::{Failure, FailureKind};
 use crate::config::IdentityConfig;
 use crate::files::shell_word;
+use crate::key::pkcs11::Uri;
 use crate::key::{CertificateReference, KeyReference, SecretKind, SecretSource};
 use crate::provision::identity_entry::Value;
 
@@ -114,6 +115,26 @@ impl Draft {
         if is_on && !self.flags.iter().any(|known| known == flag) {
             self.flags.push(flag.to_owned());
         }
+    }
+
+    /// Whether it says where the key is.
+    pub fn names_key(&self) -> bool {
+        let on_token = |value: &Value| matches!(value, Value::Text(text) if Uri::is_one(text));
+        self.value("key").is_some() || self.value("certificate").is_some_and(on_token)
+    }
+
+    /// The same as words of a command line, quoted.
+    pub fn into_flags(self) -> Result<Vec<String>, Failure> {
+        let key = if self.one_uri { "pkcs11" } else { "private-key" };
+        let Finished { fields, flags } = self.without_secrets()?;
+        let words = fields.iter().flat_map(|(name, value)| {
+            let value = match value {
+                Value::Text(text) => shell_word(text),
+                Value::Number(number) => number.to_string(),
+            };
+            [format!("--{}", if *name == "key" { key } else { name }), value]
+        });
+        Ok(words.chain(flags).collect())
     }
 
     /// What no identity can be without and this one lacks, as flags.

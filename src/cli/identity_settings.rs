@@ -144,6 +144,15 @@ impl<'a> IdentitySettings<'a> {
         &self.file
     }
 
+    /// Whether a certificate is named, by itself or by one URI for it and its key.
+    pub fn names_certificate(&self) -> Result<bool, Failure> {
+        let of_file = self.file.key.is_some() || self.file.certificate.is_some();
+        match of_file || self.flags.names_key_or_certificate() {
+            true => Ok(self.reference()?.certificate.is_some()),
+            false => Ok(false),
+        }
+    }
+
     /// What is named, and whether it is one URI for key and certificate.
     fn named(&self) -> Result<(IdentityReference, bool), Failure> {
         let named = self.flags.key()?;

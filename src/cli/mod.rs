@@ -1,5 +1,6 @@
 //! The command line: the clap tree, and one small file per command. Protocol details are elsewhere.
 
+mod aws_template;
 mod cache;
 mod cached;
 mod certificate;
@@ -72,6 +73,7 @@ enum Command {
     Certificate(certificate::Args),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
+    AwsTemplate(Box<aws_template::Args>),
     Configure(Box<configure::Args>),
     Doctor(Box<doctor::Args>),
     Sandbox(Box<sandbox::Args>),
@@ -115,6 +117,7 @@ fn run(command: Command) -> u8 {
         Command::Csr(args) => csr::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
+        Command::AwsTemplate(args) => aws_template::run(&args),
         Command::Configure(args) => conclude(configure::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Sandbox(args) => conclude(sandbox::run(*args)),

@@ -2,6 +2,7 @@
 //! must be told. Works on keys and certificates through the traits of `key`; knows no backend by name.
 
 pub mod aws_config;
+pub mod aws_setup;
 pub mod identity_entry;
 mod import;
 pub mod process_line;

@@ -105,7 +105,8 @@ fn of_name(field: &str, name: &Name) -> Vec<SessionTag> {
 }
 
 impl SessionTag {
-    fn new(key: String, value: String, undocumented: bool) -> Self {
+    /// A tag with this value; `undocumented` where AWS does not name its type.
+    pub fn new(key: String, value: String, undocumented: bool) -> Self {
         let length = value.chars().count();
         let doubt = match value.chars().find(|c| !is_taken_in_tag(*c)) {
             Some(c) => Some(Doubt::Character(c)),
