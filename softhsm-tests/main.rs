@@ -38,4 +38,5 @@ mod sigv4x509;
 mod support_works;
 #[cfg(feature = "tpm")]
 mod tpm;
+mod tutorials;
 mod update;

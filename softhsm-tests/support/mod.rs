@@ -5,6 +5,7 @@
 //! - `terminal.rs`: the same on a pseudo-terminal, for prompts;
 //! - `key.rs`: kinds of keys, key files in every format, and the signatures of a CA;
 //! - `der.rs`: the few DER forms of which certificates are made;
+//! - `page.rs`: pages of the documentation, as commands and what they print;
 //! - `pki.rs`: a CA whose certificates may have any fault;
 //! - `own_process.rs`: scenarios within the library that need a process of their own;
 //! - `shell.rs`: the commands of a shell text, as words;
@@ -22,6 +23,7 @@ pub mod der;
 pub mod fault;
 pub mod key;
 pub mod own_process;
+pub mod page;
 pub mod pki;
 pub mod sandbox;
 pub mod shell;
