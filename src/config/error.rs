@@ -15,7 +15,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// Something about the file as a whole.
-    pub(super) fn file(path: &Path, message: impl Into<String>) -> Self {
+    pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line: None, message: message.into(), source: None }
     }
 

@@ -28,16 +28,12 @@ use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
 pub use locate::{Location, locate};
+pub use section::{Document, Section, is_name};
 
 use crate::key::{CertificateReference, KeyReference, SecretKind, SecretSource};
-pub use section::is_name;
-use section::{Document, Section};
 
 /// Longest file that is read: a wrong path such as /dev/zero must not fill the memory.
 const LONGEST: u64 = 1024 * 1024;
-
-const SECRETS: [SecretKind; 4] =
-    [SecretKind::UserPin, SecretKind::ContextPin, SecretKind::TpmKeyPassword, SecretKind::TpmParentPassword];
 
 /// What the file says.
 #[derive(Debug, Default)]
@@ -154,12 +150,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn identity(mut section: Section<'_>) -> Result<IdentityConfig, ConfigError> {
-    let mut secrets = Vec::new();
-    for kind in SECRETS {
-        if let Some(source) = section.secret_source(kind.flag().trim_start_matches('-'))? {
-            secrets.push((kind, source));
-        }
-    }
+    let secrets = section.secret_sources()?;
     let identity = IdentityConfig {
         key: section.key_reference("key")?,
         certificate: section.certificate_reference("certificate")?,

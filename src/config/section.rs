@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
-use crate::key::{CertificateReference, KeyError, KeyReference, SecretSource};
+use crate::key::{CertificateReference, KeyError, KeyReference, SecretKind, SecretSource};
 
 /// The text of the file, for the numbers of its lines.
 pub struct Document<'a> {
@@ -88,6 +88,14 @@ impl<'a> Section<'a> {
         Ok(sections)
     }
 
+    /// The table `[NAME]`, where there is one.
+    pub fn section(&mut self, name: &'static str) -> Result<Option<Section<'a>>, ConfigError> {
+        match self.take(name) {
+            Some(value) => self.table(name, value).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// A string that says something.
     pub fn string(&mut self, key: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(value) = self.take(key) else { return Ok(None) };
@@ -143,7 +151,7 @@ impl<'a> Section<'a> {
     }
 
     /// A source of a secret.
-    pub fn secret_source(&mut self, key: &'static str) -> Result<Option<SecretSource>, ConfigError> {
+    fn secret_source(&mut self, key: &'static str) -> Result<Option<SecretSource>, ConfigError> {
         let Some(text) = self.string(key)? else { return Ok(None) };
         match text.parse().map_err(|error| self.reference_error(key, error))? {
             SecretSource::File(path) => match path.to_str() {
@@ -152,6 +160,17 @@ impl<'a> Section<'a> {
             },
             source => Ok(Some(source)),
         }
+    }
+
+    /// `pin-source` and its kin, named as an identity's flags are.
+    pub fn secret_sources(&mut self) -> Result<Vec<(SecretKind, SecretSource)>, ConfigError> {
+        let mut secrets = Vec::new();
+        for kind in SecretKind::ALL {
+            if let Some(source) = self.secret_source(kind.flag().trim_start_matches('-'))? {
+                secrets.push((kind, source));
+            }
+        }
+        Ok(secrets)
     }
 
     /// Something about the section as a whole.

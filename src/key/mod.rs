@@ -39,5 +39,7 @@ pub use inventory::{
 };
 pub use public::PublicKey;
 pub use reference::{CertificateReference, KeyReference};
-pub use secret::{Attendant, Secret, SecretKind, SecretRequest, SecretSource, Secrets, SourceState};
+pub use secret::{
+    Attendant, Secret, SecretKind, SecretNames, SecretOwner, SecretRequest, SecretSource, Secrets, SourceState,
+};
 pub use signing::{Signature, SigningInput};

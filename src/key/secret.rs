@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::error::{Advice, KeyError, KeyErrorKind};
 use crate::files;
 use kept::Kept;
-pub use kind::SecretKind;
+pub use kind::{SecretKind, SecretNames, SecretOwner};
 pub use look::SourceState;
 
 /// Longest secret that is read from a file or descriptor; a wrong path such as /dev/zero must not fill the memory.
@@ -153,6 +153,7 @@ pub trait Attendant: Send + Sync {
 /// The sources that the command line chose, and the person to ask.
 pub struct Secrets {
     attendant: Arc<dyn Attendant>,
+    owner: SecretOwner,
     chosen: Vec<(SecretKind, SecretSource)>,
     lives_long: bool,
     kept: Kept,
@@ -161,7 +162,17 @@ pub struct Secrets {
 impl Secrets {
     /// No source chosen yet.
     pub fn new(attendant: Arc<dyn Attendant>) -> Self {
-        Self { attendant, chosen: Vec::new(), lives_long: false, kept: Kept::default() }
+        Self::of(SecretOwner::Identity, attendant)
+    }
+
+    /// The same for the key of this owner.
+    pub fn of(owner: SecretOwner, attendant: Arc<dyn Attendant>) -> Self {
+        Self { attendant, owner, chosen: Vec::new(), lives_long: false, kept: Kept::default() }
+    }
+
+    /// What a secret of this owner is called.
+    pub fn names(&self, kind: SecretKind) -> SecretNames {
+        kind.names(self.owner)
     }
 
     /// For a process that lives long: what a source gives only once (a prompt, a pipe, a descriptor) is kept for the next time it
@@ -204,15 +215,16 @@ impl Secrets {
 
     /// Whether a source other than the prompt gives this secret: command line, environment variable or systemd credential.
     pub fn is_at_hand(&self, kind: SecretKind) -> bool {
+        let names = self.names(kind);
         self.is_chosen(kind)
-            || env::var_os(kind.variable()).is_some()
-            || credential_path(kind.credential()).is_some_and(|path| path.exists())
+            || env::var_os(names.variable).is_some()
+            || credential_path(names.credential).is_some_and(|path| path.exists())
     }
 
     /// The source that will be asked for this secret; `from_reference` is what the device's reference names.
     pub fn source(&self, kind: SecretKind, from_reference: Option<&SecretSource>) -> SecretSource {
         let chosen = self.chosen.iter().find(|(chosen, _)| *chosen == kind).map(|(_, source)| source);
-        chosen.or(from_reference).cloned().unwrap_or_else(|| default_source(kind))
+        chosen.or(from_reference).cloned().unwrap_or_else(|| default_source(self.names(kind)))
     }
 
     /// Asks the first source that there is: command line, reference, environment variable, systemd credential, prompt.
@@ -277,12 +289,13 @@ impl Secrets {
     }
 
     fn prompt(&self, request: &SecretRequest<'_>) -> Result<Secret, KeyError> {
+        let names = self.names(request.kind);
         let missing = |why: &str| {
             KeyError::new(
                 KeyErrorKind::SecretMissing,
                 format!("{} wants the {}, no source gives it and {why}", request.device, request.kind),
             )
-            .with_advice(Advice::GiveSecret { flag: request.kind.flag(), variable: request.kind.variable() })
+            .with_advice(Advice::GiveSecret { flag: names.flag, variable: names.variable })
         };
         match self.attendant.ask(request) {
             Ok(Some(secret)) => Ok(secret),
@@ -299,12 +312,12 @@ impl fmt::Debug for Secrets {
 }
 
 /// What is asked where nobody chose a source: environment variable, systemd credential, prompt.
-fn default_source(kind: SecretKind) -> SecretSource {
-    if env::var_os(kind.variable()).is_some() {
-        return SecretSource::Variable(kind.variable().to_owned());
+fn default_source(names: SecretNames) -> SecretSource {
+    if env::var_os(names.variable).is_some() {
+        return SecretSource::Variable(names.variable.to_owned());
     }
-    match credential_path(kind.credential()).is_some_and(|path| path.exists()) {
-        true => SecretSource::Credential(kind.credential().to_owned()),
+    match credential_path(names.credential).is_some_and(|path| path.exists()) {
+        true => SecretSource::Credential(names.credential.to_owned()),
         false => SecretSource::Prompt,
     }
 }

@@ -185,13 +185,12 @@ impl TpmKey {
     fn check_passwords(&self) -> Result<(), KeyError> {
         let Place::File { file, .. } = &self.shared.place else { return Ok(()) };
         if file.without_password && self.is_at_hand(SecretKind::TpmKeyPassword) {
+            let names = self.shared.options.secrets.names(SecretKind::TpmKeyPassword);
             return Err(KeyError::new(
                 KeyErrorKind::SecretWrong,
                 format!(
                     "{} says that its key has no password, and one is given ({} or {}); nothing was tried",
-                    self.shared.reference,
-                    SecretKind::TpmKeyPassword.flag(),
-                    SecretKind::TpmKeyPassword.variable()
+                    self.shared.reference, names.flag, names.variable
                 ),
             ));
         }
@@ -281,6 +280,7 @@ impl TpmKey {
                 hash,
                 digest: &digest,
                 password: &password,
+                password_names: options.secrets.names(SecretKind::TpmKeyPassword),
                 parent_password: parent_password.as_deref(),
                 srk_name: options.tpm.srk_name.as_ref(),
             }

@@ -13,7 +13,7 @@ use tss_esapi::tss2_esys::{TPM2B_DIGEST, TPML_PCR_SELECTION, TPMS_PCR_SELECTION,
 
 use super::super::algorithm::{HashAlgorithm, KeyAlgorithm};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
-use super::super::secret::{Secret, SecretKind};
+use super::super::secret::{Secret, SecretKind, SecretNames};
 use super::super::signing::Signature;
 use super::context::{self, Tpm};
 use super::error::{Fault, ResponseCode};
@@ -61,6 +61,8 @@ pub(super) struct Job<'a> {
     pub(super) hash: HashAlgorithm,
     pub(super) digest: &'a [u8],
     pub(super) password: &'a Password,
+    /// What its password is called where a source is sought.
+    pub(super) password_names: SecretNames,
     pub(super) parent_password: Option<&'a Secret>,
     pub(super) srk_name: Option<&'a Name>,
 }
@@ -221,8 +223,8 @@ impl Job<'_> {
                 KeyError::new(KeyErrorKind::SecretWrong, format!("the key has a password, {said}"))
                     .with_code(fault.code())
                     .with_advice(Advice::GiveSecret {
-                        flag: SecretKind::TpmKeyPassword.flag(),
-                        variable: SecretKind::TpmKeyPassword.variable(),
+                        flag: self.password_names.flag,
+                        variable: self.password_names.variable,
                     })
                     .into()
             }
