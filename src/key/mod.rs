@@ -32,6 +32,7 @@ pub use device::{
 };
 pub use devices::Devices;
 pub use error::{Advice, KeyError, KeyErrorKind};
+pub use file::generate_pem as generate_key_file;
 pub use generation::{GeneratedKey, KeyGeneration, NewKey, NewTpmKey};
 pub use inventory::{
     Abilities, CertificateEntry, Contents, DeviceInfo, Inventory, KeyAttributes, KeyEntry, KeyKind, Mechanism,

@@ -6,7 +6,11 @@ pub mod aws_setup;
 pub mod identity_entry;
 mod import;
 pub mod process_line;
+pub mod ca;
+mod import;
+mod public_half;
 pub mod request;
 pub mod sign;
 
 pub use import::import as import_certificate;
+pub use public_half::public_half;

@@ -31,10 +31,10 @@ impl SerialNumber {
         Self { negative, magnitude }
     }
 
-    /// A new one: 126 random bits behind 01, so that all are positive and sixteen octets long, and none comes twice
+    /// A new one: 158 random bits behind 01, so that all are positive and as long as they may be, and none comes twice
     /// (RFC 5280 §4.1.2.2). Fails where the system has no random octets.
     pub fn random() -> Result<Self, CertificateError> {
-        let mut magnitude = vec![0; 16];
+        let mut magnitude = vec![0; 20];
         rand::fill(&mut magnitude).map_err(|_| {
             CertificateError::new(
                 CertificateErrorKind::Issuance,
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(SerialNumber::from_twos_complement(octets).to_twos_complement(), octets);
         }
         let random = SerialNumber::random().unwrap();
-        assert_eq!(random.to_twos_complement().len(), 16);
+        assert_eq!(random.to_twos_complement().len(), 20);
         assert_ne!(random, SerialNumber::random().unwrap());
     }
 

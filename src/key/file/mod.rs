@@ -1,12 +1,14 @@
 //! Private keys in files: told by content, read from PEM, signed with in this process. The same traits and checks as a device.
 
 mod decode;
+mod generate;
 mod software;
 
 use std::path::Path;
 
 use super::error::{Advice, KeyError, KeyErrorKind};
 use crate::files::{self, Block, FileContent, FileError, FileErrorKind, Format, PemError, shell_word, unused_name};
+pub use generate::generate_pem;
 pub use software::SoftwareKey;
 
 /// What a key file holds, told by its content.

@@ -94,6 +94,11 @@ impl Uri {
         self
     }
 
+    /// Where the URI says that the PIN comes from.
+    pub fn pin_source(&self) -> Option<&SecretSource> {
+        self.pin.as_ref()
+    }
+
     /// The label (CKA_LABEL) that the URI names.
     pub fn label(&self) -> Option<&[u8]> {
         self.object.as_deref()

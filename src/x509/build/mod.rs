@@ -17,7 +17,7 @@ use spki::{AlgorithmIdentifier, AlgorithmIdentifierOwned};
 use x509_cert::time::Time;
 
 pub use certificate::{CertificateTemplate, Profile};
-pub use crl::{CrlTemplate, Revocation, RevocationReason};
+pub use crl::{CrlTemplate, Revocation, RevocationReason, UnknownReason};
 pub use request::RequestTemplate;
 
 use super::error::{CertificateError, CertificateErrorKind};
