@@ -6,6 +6,7 @@ mod support;
 mod aws_cli;
 mod aws_template;
 mod build_settings;
+mod ca;
 mod cache;
 mod certificate;
 mod chains;

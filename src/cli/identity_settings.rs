@@ -20,7 +20,7 @@ use crate::key::{
 use crate::process::end;
 
 /// How long a device may work where no flag says otherwise.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What several roles are got with.
 pub struct Identities<'a> {

@@ -1,6 +1,7 @@
 //! The command line: the clap tree, and one small file per command. Protocol details are elsewhere.
 
 mod aws_template;
+mod ca;
 mod cache;
 mod cached;
 mod certificate;
@@ -71,6 +72,7 @@ enum Command {
     Generate(Box<generate::Args>),
     Csr(Box<csr::Args>),
     Certificate(certificate::Args),
+    Ca(Box<ca::Args>),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     AwsTemplate(Box<aws_template::Args>),
@@ -113,8 +115,9 @@ fn run(command: Command) -> u8 {
         Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
         Command::Generate(args) => generate::run(&args),
-        Command::Certificate(args) => certificate::run(&args),
         Command::Csr(args) => csr::run(&args),
+        Command::Certificate(args) => certificate::run(&args),
+        Command::Ca(args) => ca::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
         Command::AwsTemplate(args) => aws_template::run(&args),

@@ -28,8 +28,8 @@ pub struct OutArgs {
 pub enum Out {
     /// stdout.
     Stdout,
-    /// A file that must not be there.
-    New(PathBuf),
+    /// A file that must not be there, and the flag that names it.
+    New(&'static str, PathBuf),
     /// A file that may be replaced.
     Any(PathBuf),
 }
@@ -37,24 +37,29 @@ pub enum Out {
 impl OutArgs {
     /// Refuses a file that exists before anything is made.
     pub fn target(&self) -> Result<Out, Failure> {
-        let Some(path) = set(self.out.as_deref()).map(PathBuf::from) else {
-            return Ok(Out::Stdout);
-        };
-        match path.symlink_metadata() {
-            _ if self.force => Ok(Out::Any(path)),
-            Ok(_) => Err(exists(&path)),
-            Err(_) => Ok(Out::New(path)),
+        match set(self.out.as_deref()) {
+            None => Ok(Out::Stdout),
+            Some(path) => Out::to_file("--out", path.into(), self.force),
         }
     }
 }
 
 impl Out {
+    /// The file that a flag names. One that exists is refused before anything is made, unless it may be replaced.
+    pub fn to_file(flag: &'static str, path: PathBuf, force: bool) -> Result<Self, Failure> {
+        match path.symlink_metadata() {
+            _ if force => Ok(Self::Any(path)),
+            Ok(_) => Err(exists(flag, &path)),
+            Err(_) => Ok(Self::New(flag, path)),
+        }
+    }
+
     /// Writes the whole or nothing. A new file is readable as the umask allows: nothing that is written so is secret.
     pub fn write(&self, text: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout => print(text),
-            Self::New(path) => create(path, text.as_bytes()).map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => exists(path),
+            Self::New(flag, path) => create(path, text.as_bytes()).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => exists(flag, path),
                 _ => Failure::new(FailureKind::Other, format!("cannot write {}: {error}", path.display())),
             }),
             Self::Any(path) => replace(path, text.as_bytes(), Access { mode: 0o644, owner: None })
@@ -73,8 +78,8 @@ fn create(path: &Path, content: &[u8]) -> std::io::Result<()> {
     outcome
 }
 
-fn exists(path: &Path) -> Failure {
+fn exists(flag: &str, path: &Path) -> Failure {
     let name = path.display().to_string();
-    Failure::new(FailureKind::Usage, format!("--out: wanted a new file, found {name}, which exists"))
-        .with_hint(format!("name another, or replace it: --out {} --force", shell_word(&name)))
+    Failure::new(FailureKind::Usage, format!("{flag}: wanted a new file, found {name}, which exists"))
+        .with_hint(format!("name another, or replace it: {flag} {} --force", shell_word(&name)))
 }

@@ -1,4 +1,5 @@
-//! stdout: data only, written whole before the command counts as done, and never to nowhere.
+//! stdout: data only, written whole before the command counts as done, and never to nowhere. What else there is to say goes to
+//! stderr.
 
 use std::io::{self, Write};
 
@@ -27,4 +28,10 @@ pub fn print_with(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>)
     }
     let mut stdout = io::stdout().lock();
     write(&mut stdout).and_then(|()| stdout.flush()).map_err(|error| failed(error.to_string()))
+}
+
+/// Tells the person something that is no data: a line on stderr.
+pub fn note(text: &str) {
+    // Nobody is left to tell where stderr is closed.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -1,11 +1,13 @@
 //! Turns the library's errors into what a person reads: the kind and so the exit code, the message, the hint.
 
+mod authority;
 mod setup;
 
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+pub use authority::authority_failure;
 pub use setup::{entry, process_line, profile};
 
 use super::{Failure, FailureKind};

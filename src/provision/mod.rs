@@ -3,11 +3,10 @@
 
 pub mod aws_config;
 pub mod aws_setup;
+pub mod ca;
 pub mod identity_entry;
 mod import;
 pub mod process_line;
-pub mod ca;
-mod import;
 mod public_half;
 pub mod request;
 pub mod sign;
