@@ -18,7 +18,7 @@ use super::session_args::SessionArgs;
 use super::values::{SWITCH, switch};
 use super::vending::{self, Role};
 use super::{Failure, FailureKind};
-use crate::key::SecretKind;
+use crate::key::{SecretKind, SecretOwner};
 use crate::process::end;
 use crate::session::Session;
 use crate::vend::{Vend, environment};
@@ -32,10 +32,6 @@ const OTHER_SOURCES: [&str; 5] = [
     endpoint::TOKEN_FILE,
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
-
-/// The secrets that this program takes from its environment are not the command's.
-const SECRETS: [SecretKind; 4] =
-    [SecretKind::UserPin, SecretKind::ContextPin, SecretKind::TpmKeyPassword, SecretKind::TpmParentPassword];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -115,11 +111,17 @@ fn command(words: &[OsString], secrets: &[String]) -> Result<Command, Failure> {
     let mut command = Command::new(program);
     command.args(arguments);
     let credentials = environment::NAMES.into_iter().chain(environment::IN_THE_WAY).chain(OTHER_SOURCES);
-    let all = credentials.chain(SECRETS.map(SecretKind::variable)).chain(secrets.iter().map(String::as_str));
-    for name in all {
+    let secrets = secret_variables().chain(secrets.iter().map(String::as_str));
+    for name in credentials.chain(secrets) {
         command.env_remove(name);
     }
     Ok(command)
+}
+
+/// The secrets that this program takes from its environment are not the command's.
+fn secret_variables<'a>() -> impl Iterator<Item = &'a str> {
+    let of = |owner| SecretKind::ALL.map(|kind| kind.names(owner).variable);
+    [SecretOwner::Identity, SecretOwner::Authority].into_iter().flat_map(of)
 }
 
 fn not_run(command: &Command, error: &io::Error) -> Failure {
