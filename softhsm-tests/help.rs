@@ -30,7 +30,16 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// Verbs below a command that have flags of their own.
-const VERBS: &[[&str; 2]] = &[["ca", "init"], ["ca", "issue"], ["ca", "revoke"], ["ca", "crl"], ["ca", "list"], ["certificate", "show"], ["certificate", "check"], ["certificate", "export"]];
+const VERBS: &[[&str; 2]] = &[
+    ["ca", "init"],
+    ["ca", "issue"],
+    ["ca", "revoke"],
+    ["ca", "crl"],
+    ["ca", "list"],
+    ["certificate", "show"],
+    ["certificate", "check"],
+    ["certificate", "export"],
+];
 
 /// Every command and verb, as words.
 fn all() -> impl Iterator<Item = &'static [&'static str]> {

@@ -58,8 +58,9 @@ fn name_only(argument: &str) -> &str {
 fn hint(error: &clap::Error) -> String {
     match error.get(ContextKind::SuggestedArg).or_else(|| error.get(ContextKind::SuggestedSubcommand)) {
         Some(ContextValue::String(similar)) => format!("did you mean {similar}? See keyanchor --help"),
+        // The most similar one comes last; short names are a little similar to everything.
         Some(ContextValue::Strings(similar)) if !similar.is_empty() => {
-            format!("did you mean {}? See keyanchor --help", similar.join(" or "))
+            format!("did you mean {}? See keyanchor --help", similar.last().map_or("", String::as_str))
         }
         _ => "keyanchor --help lists the commands, keyanchor COMMAND --help the flags of one".to_owned(),
     }
