@@ -8,13 +8,19 @@ use crate::support::{Folder, text};
 
 const PAGE: &str = include_str!("../../docs/serving.md");
 
-/// The block of this language in the page.
+/// The first block of this language in the page.
 fn block(language: &str) -> &'static str {
-    let (_, rest) = PAGE.split_once(&format!("```{language}\n")).unwrap();
+    block_after("", language)
+}
+
+/// The first after this text.
+fn block_after(text: &str, language: &str) -> &'static str {
+    let (_, rest) = PAGE.split_once(text).unwrap();
+    let (_, rest) = rest.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("```").unwrap().0
 }
 
-fn is_there(tool: &str, test: &str) -> bool {
+pub fn is_there(tool: &str, test: &str) -> bool {
     let there = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let there = there.is_ok_and(|status| status.success());
     if !there {
@@ -47,6 +53,9 @@ fn systemd_takes_the_unit_file_and_finds_little_to_expose() {
     let verified = Run::program("systemd-analyze").args(["verify", "--man=no", text(&file)]).run();
     assert!(!verified.stderr.contains("keyanchor.service"), "{verified}");
     verified.succeeds();
+    let socket = folder.write("keyanchor.socket", block_after("keyanchor.socket`", "ini"));
+    let verified = Run::program("systemd-analyze").args(["verify", "--man=no", text(&socket)]).run();
+    assert!(!verified.stderr.contains("keyanchor"), "{verified}");
     // Exposure from 0 to 10; "OK" ends at 2.5 for what needs the network and a device.
     let arguments = ["security", "--offline=true", "--threshold=25", text(&file)];
     Run::program("systemd-analyze").args(arguments).run().succeeds();

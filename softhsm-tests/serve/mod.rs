@@ -1,5 +1,6 @@
 //! `serve` and `env` through the binary. Here is the scene: a service that vends, a key, a running server and who asks it.
 
+mod activation;
 mod commands;
 mod documents;
 mod flood;
@@ -46,9 +47,13 @@ impl Scene {
     }
 
     pub fn command(&self) -> Run {
+        self.command_without_port().args(["--port", "0"])
+    }
+
+    pub fn command_without_port(&self) -> Run {
         let certificate = self.leaf.pem_path();
         let files = ["--certificate", text(&certificate), "--private-key", text(self.key.path())];
-        self.sandbox.command("serve", files).args(["--port", "0"])
+        self.sandbox.command("serve", files)
     }
 
     pub fn serve(&self, arguments: &[&str]) -> Server {

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub struct Run {
     limit: Duration,
     user: Option<u32>,
     stderr: Option<PathBuf>,
+    stdin: Option<OwnedFd>,
     home: Folder,
 }
 
@@ -53,6 +55,7 @@ impl Run {
             limit: LIMIT,
             user: None,
             stderr: None,
+            stdin: None,
             home: Folder::new(),
         }
     }
@@ -81,6 +84,12 @@ impl Run {
     /// What the command reads from stdin; nothing otherwise.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
+        self
+    }
+
+    /// What the command finds as stdin.
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(stdin.into());
         self
     }
 
@@ -119,28 +128,27 @@ impl Run {
     }
 
     /// Lets signals end the command: a suite that was started in the background of a script hands on that SIGINT is ignored.
-    pub fn heeding_signals(mut self) -> Self {
-        let program = std::mem::replace(&mut self.program, "env".into());
-        self.arguments.splice(..0, ["--default-signal=INT,TERM,HUP".into(), program.into_os_string()]);
-        self
+    pub fn heeding_signals(self) -> Self {
+        self.under("env", &["--default-signal=INT,TERM,HUP"])
     }
 
     /// Has a shell run it, where this line says `"$@"`.
-    pub fn in_shell(mut self, line: &str) -> Self {
-        let program = std::mem::replace(&mut self.program, "sh".into());
-        self.arguments.splice(..0, ["-c".into(), line.into(), "sh".into(), program.into_os_string()]);
+    pub fn in_shell(self, line: &str) -> Self {
+        self.under("sh", &["-c", line, "sh"])
+    }
+
+    /// Has another program run it: its name and its own arguments stand before.
+    pub fn under(mut self, program: &str, arguments: &[&str]) -> Self {
+        let own = std::mem::replace(&mut self.program, program.into());
+        let before = arguments.iter().map(OsString::from).chain([own.into_os_string()]);
+        self.arguments.splice(..0, before.collect::<Vec<_>>());
         self
     }
 
     /// The same with a disk of 12 KiB at `disk` in the working directory, for who may mount one.
     pub fn on_small_disk(self, line: &str) -> Option<Self> {
         let mounted = |line| format!("mkdir -p disk && mount -t tmpfs -o size=12k none disk && {line}");
-        let unshare = |run: Self| {
-            let program = run.program.clone();
-            let mut run = Self { program: "unshare".into(), ..run };
-            run.arguments.splice(..0, ["-m".into(), program.into_os_string()]);
-            run
-        };
+        let unshare = |run: Self| run.under("unshare", &["-m"]);
         let may_mount = unshare(Self::program("true").in_shell(&mounted("true"))).run().status.success();
         may_mount.then(|| unshare(self.in_shell(&mounted(line))))
     }
@@ -155,12 +163,14 @@ impl Run {
     #[track_caller]
     pub fn spawn(mut self) -> Running {
         let mut command = self.command(&self.program, &self.arguments);
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.process_group(0).stdin(self.stdin.take().map_or_else(Stdio::piped, Stdio::from)).stdout(Stdio::piped());
         command.stderr(self.stderr.as_deref().map_or_else(Stdio::piped, |file| File::create(file).unwrap().into()));
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", self.line()));
-        let (mut stdin, input) = (child.stdin.take().unwrap(), std::mem::take(&mut self.input));
-        // A thread, since a child that writes before it reads would block both. One that reads nothing is no fault.
-        thread::spawn(move || stdin.write_all(&input));
+        let input = std::mem::take(&mut self.input);
+        if let Some(mut stdin) = child.stdin.take() {
+            // A thread, since a child that writes before it reads would block both. One that reads nothing is no fault.
+            thread::spawn(move || stdin.write_all(&input));
+        }
         Running::new(self.line(), self.limit, child, self.home)
     }
 

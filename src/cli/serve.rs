@@ -1,8 +1,9 @@
 //! `keyanchor serve`: credentials for the SDKs of this machine, from IMDSv2 and container credentials endpoints.
 
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU8;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::served::Served;
 use super::session_args::SessionArgs;
 use super::values::{SWITCH, parse_number, set, switch};
 use super::{Failure, FailureKind};
-use crate::process::{end, signals};
+use crate::process::{end, signals, sockets};
 use crate::vend::server::{self, DEFAULT_PORT, Hooks, Options};
 
 const LONG_ABOUT: &str = "\
@@ -43,7 +44,7 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub struct Args {
-    /// Port of 127.0.0.1 to listen on; 0 takes a free one [default: 9911, unless --listen is given]
+    /// Port of 127.0.0.1 to listen on; 0 takes a free one [default: 9911, unless --listen or systemd gives others]
     #[arg(long, value_name = "PORT", help_heading = "Server")]
     port: Option<String>,
     /// Address and port to listen on: loopback, 169.254.170.2 or 169.254.170.23; repeatable
@@ -105,8 +106,10 @@ impl Args {
     fn options(&self) -> Result<Options, Failure> {
         let hop_limit = parse_number("--hop-limit", self.hop_limit.as_deref(), 1..=255)?;
         let defaults = Options::default();
+        let given = given_sockets()?;
         Ok(Options {
-            listen: self.addresses()?,
+            listen: self.addresses(given.is_empty())?,
+            given,
             status_listen: set(self.status_listen.as_deref())
                 .map(|text| address("--status-listen", text))
                 .transpose()?,
@@ -119,14 +122,24 @@ impl Args {
         })
     }
 
-    fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+    /// Without a flag and without sockets of the service manager, the default.
+    fn addresses(&self, alone: bool) -> Result<Vec<SocketAddr>, Failure> {
         let named = self.listen.iter().filter_map(|text| set(Some(text)));
         let mut addresses = named.map(|text| address("--listen", text)).collect::<Result<Vec<_>, Failure>>()?;
-        if let Some(port) = port(self.port.as_deref(), addresses.is_empty())? {
+        if let Some(port) = port(self.port.as_deref(), alone && addresses.is_empty())? {
             addresses.insert(0, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         }
         Ok(addresses)
     }
+}
+
+/// The sockets that the service manager listens on for this process.
+fn given_sockets() -> Result<Vec<Arc<TcpListener>>, Failure> {
+    let sockets = sockets::take().map_err(|error| {
+        let message = format!("LISTEN_FDS: wanted listening TCP sockets from the service manager, found {error}");
+        Failure::new(FailureKind::Usage, message)
+    })?;
+    Ok(sockets.into_iter().map(Arc::new).collect())
 }
 
 /// The port of `--port`; the default where nothing else is listened on.

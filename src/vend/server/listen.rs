@@ -2,7 +2,7 @@
 //! an answer that may never come; accepted within a number.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,15 @@ const OWN_DESCRIPTORS: u64 = 64;
 
 /// An address that is ours but not yet answered on.
 pub struct Bound {
-    socket: TcpSocket,
+    socket: Socket,
     address: SocketAddr,
+}
+
+enum Socket {
+    /// Nobody can connect yet.
+    Own(TcpSocket),
+    /// Whoever has opened it lets clients come; they wait.
+    Given(StdListener),
 }
 
 impl Bound {
@@ -35,9 +42,16 @@ impl Bound {
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             let address = socket.local_addr()?;
-            Ok(Self { socket, address })
+            Ok(Self { socket: Socket::Own(socket), address })
         };
         bind().map_err(|source| ServeError::Listen { address, source })
+    }
+
+    /// The address of a socket that listens already.
+    pub fn given(listener: &StdListener) -> Result<Self, ServeError> {
+        let address = listener.local_addr().map_err(ServeError::System)?;
+        let socket = listener.try_clone().map(Socket::Given).map_err(ServeError::System)?;
+        Ok(Self { socket, address })
     }
 
     /// The address, with the port that the system chose where it was 0.
@@ -48,7 +62,11 @@ impl Bound {
     /// Lets clients come.
     pub fn listen(self) -> Result<TcpListener, ServeError> {
         let address = self.address;
-        self.socket.listen(BACKLOG).map_err(|source| ServeError::Listen { address, source })
+        let listening = match self.socket {
+            Socket::Own(socket) => socket.listen(BACKLOG),
+            Socket::Given(listener) => listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)),
+        };
+        listening.map_err(|source| ServeError::Listen { address, source })
     }
 }
 

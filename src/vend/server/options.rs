@@ -1,8 +1,9 @@
 //! What `serve` is told: addresses, limits, roles, consumers; and which addresses it may listen on. Pure.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::source::Vend;
@@ -20,6 +21,8 @@ const LINK_LOCAL: [Ipv4Addr; 2] = [Ipv4Addr::new(169, 254, 170, 2), Ipv4Addr::ne
 pub struct Options {
     /// Where to listen; port 0 lets the system choose. Only what [`Surface::of`] allows.
     pub listen: Vec<SocketAddr>,
+    /// Sockets that somebody else has opened, whose clients are answered too; the same addresses are allowed.
+    pub given: Vec<Arc<TcpListener>>,
     /// Where to answer `/healthz`, `/readyz` and `/metrics`; any address, since these hold no credentials.
     pub status_listen: Option<SocketAddr>,
     /// IP time to live (IPv6: hop limit) of the answers; 1 keeps them on this machine and one bridge away from it.
@@ -42,6 +45,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))],
+            given: Vec::new(),
             status_listen: None,
             hop_limit: NonZeroU8::MIN.saturating_add(63),
             containers_only: false,

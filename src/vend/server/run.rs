@@ -26,8 +26,8 @@ const RELOAD: Duration = Duration::from_secs(30);
 
 /// What the caller hears.
 pub trait Hooks {
-    /// Requests are answered now: on these addresses (ports chosen), in the order of [`Options::listen`], and probes on that
-    /// of the status listener.
+    /// Requests are answered now: on these addresses (ports chosen), in the order of [`Options::listen`] and
+    /// [`Options::given`], and probes on that of the status listener.
     fn listening(&mut self, addresses: &[SocketAddr], status: Option<SocketAddr>);
     /// [`Event::Reload`] came; every role is refreshed after this. Nobody is answered meanwhile.
     fn reload(&mut self);
@@ -111,7 +111,12 @@ impl Server {
         let surfaces = setup::surfaces(&options, consumers)?;
         let snapshot = setup::first_snapshot(&options, roles, consumers)?;
         let bind = |(address, surface)| Ok((Bound::new(address)?, surface));
-        let bound = surfaces.into_iter().map(bind).collect::<Result<_, ServeError>>()?;
+        let mut bound = surfaces.into_iter().map(bind).collect::<Result<Vec<_>, ServeError>>()?;
+        for listener in &options.given {
+            let given = Bound::given(listener)?;
+            let surface = setup::surface(&options, consumers, given.address())?;
+            bound.push((given, surface));
+        }
         let status = options.status_listen.map(Bound::new).transpose()?;
         options.limits.connections = listen::affordable_connections(options.limits.connections);
         let shared = Shared {

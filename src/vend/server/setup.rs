@@ -28,16 +28,18 @@ fn is_role_name_octet(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"_+=,.@-".contains(&octet)
 }
 
-/// What each address may be asked for.
+/// What each address to listen on may be asked for.
 pub fn surfaces(options: &Options, consumers: &[Consumer]) -> Result<Vec<(SocketAddr, Surface)>, ServeError> {
-    if options.listen.is_empty() {
+    if options.listen.is_empty() && options.given.is_empty() {
         return Err(ServeError::Usage("wanted an address to listen on, found none".into()));
     }
-    let surface = |address: &SocketAddr| {
-        let surface = Surface::of(address.ip(), !consumers.is_empty()).map_err(ServeError::Usage)?;
-        Ok((*address, if options.containers_only { Surface::Containers } else { surface }))
-    };
-    options.listen.iter().map(surface).collect()
+    options.listen.iter().map(|address| Ok((*address, surface(options, consumers, *address)?))).collect()
+}
+
+/// What one address may be asked for.
+pub fn surface(options: &Options, consumers: &[Consumer], address: SocketAddr) -> Result<Surface, ServeError> {
+    let surface = Surface::of(address.ip(), !consumers.is_empty()).map_err(ServeError::Usage)?;
+    Ok(if options.containers_only { Surface::Containers } else { surface })
 }
 
 /// The state before the first refresh.
