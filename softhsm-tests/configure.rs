@@ -1,8 +1,11 @@
 //! `configure`: what it writes is what the AWS CLI and keyanchor read; what is not its own stays; what is refused changes nothing.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+
+use keyanchor::provision::aws_config::{ProfileEntry, Replace, put};
 
 use crate::support::command::{Outcome, Run, has_aws_cli, keyanchor};
 use crate::support::key::{Key, KeyFile};
@@ -178,6 +181,11 @@ fn a_line_from_stdin_can_be_for_another_profile() {
     assert!(scene.read(CONFIG).contains("session-duration = 1800\n"), "flags win: {}", scene.read(CONFIG));
     assert!(scene.read(AWS_CONFIG).starts_with("[profile web]\n"), "{}", scene.read(AWS_CONFIG));
     scene.vends("web");
+    // A long line of this program's own is shortened in the same way, and stays as it was about the cache.
+    let line = format!("keyanchor credential-process --cache --timeout=5 --pkcs11 pkcs11:token=t {}", ARNS.join(" "));
+    scene.bare(&["--from", "-", "--identity", "long"]).input(line).run().succeeds();
+    let short = "credential-process --identity long --timeout=5 --cache\n";
+    assert!(scene.read(AWS_CONFIG).contains(short), "{}", scene.read(AWS_CONFIG));
 }
 
 #[test]
@@ -396,4 +404,77 @@ fn an_identity_in_a_tpm_says_which_tpm() {
     let flags = ["--identity", "bound", "--tpm", text(&key), "--certificate", text(&certificate), "--tcti", &tcti];
     scene.configure(&flags).run().succeeds();
     scene.vends("bound");
+}
+
+/// Reads pairs of files, before and after, and prints every pair that botocore finds changed beyond the profile `web`, or does not
+/// find changed there.
+const COMPARE: &str = r#"
+import json, sys, tempfile
+from botocore.configloader import build_profile_map, raw_config_parse
+from botocore.exceptions import ConfigParseError
+ours = ['credential_process', 'region', 'aws_access_key_id', 'sso_session']
+def read(text):
+    with tempfile.NamedTemporaryFile('w', newline='') as file:
+        file.write(text); file.flush()
+        return build_profile_map(raw_config_parse(file.name))
+compared = 0
+for before, after in json.load(sys.stdin):
+    try:
+        old = read(before)
+    except ConfigParseError:
+        continue
+    compared += 1
+    try:
+        new = read(after)
+        web, was = new['profiles'].pop('web'), old['profiles'].pop('web', {})
+        region = was.get('region', 'eu-west-1')
+        good = new == old and (web['credential_process'], web['region']) == ('/k --identity web', region)
+        if not good or {k: v for k, v in was.items() if k not in ours} != {k: v for k, v in web.items() if k not in ours}:
+            print(json.dumps([before, after]))
+    except Exception as error:
+        print(json.dumps([before, after, repr(error)]))
+print(compared)
+"#;
+
+#[test]
+fn botocore_finds_one_profile_changed_and_nothing_else() {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/python/bin/python3");
+    if !python.exists() {
+        let _ = writeln!(std::io::stderr(), "skipped botocore: it is not in target/clients, see scripts/setup");
+        return;
+    }
+    let parts = [
+        "[profile web]",
+        "[profile 'web']",
+        "[ profile web ]",
+        "[default]",
+        "[web]",
+        "credential_process = old",
+        "  Credential_Process=old",
+        "  region = y",
+        "region: z",
+        "s3 =",
+        "  max = 1",
+        "\taws_access_key_id = A",
+        "sso_session = s",
+        "",
+        "# c",
+        "  --more x",
+    ];
+    let web = "web".parse().unwrap();
+    let entry = ProfileEntry { profile: &web, command: "/k --identity web", region: Some("eu-west-1") };
+    let mut pairs = Vec::new();
+    // Some of the files of a header and five such lines; a prime, so that all lines come everywhere.
+    for number in (0..parts.len().pow(5) * 5).step_by(997) {
+        let eol = if number % 2 == 0 { "\n" } else { "\r\n" };
+        let mut lines = vec![parts[number % 5]];
+        lines.extend((0..5).map(|place| parts[number / 5 / parts.len().pow(place) % parts.len()]));
+        let before = lines.join(eol);
+        if let Ok(after) = put(before.as_bytes(), entry, Replace::AllWays) {
+            pairs.push((before, String::from_utf8(after).unwrap()));
+        }
+    }
+    let outcome = Run::program(python).args(["-c", COMPARE]).input(serde_json::to_vec(&pairs).unwrap()).run();
+    let said = outcome.succeeds().text().trim_end();
+    assert!(said.parse::<u32>().is_ok_and(|compared| compared > 500), "{} pairs: {said}", pairs.len());
 }

@@ -200,9 +200,9 @@ impl Job {
 
     /// Both files are checked and prepared before either is changed.
     fn write_both(&self, profile: &ProfileName, aws_config: &Path) -> Result<(), Failure> {
+        self.refuse_credentials(profile)?;
         let file = lock(&self.location.path)?;
         let edited = self.edited(&file)?;
-        self.refuse_credentials(profile)?;
         let region = match self.text("region") {
             Some(region) => Some(region),
             None => self.text("trust-anchor-arn").and_then(|arn| arn.split(':').nth(3)),

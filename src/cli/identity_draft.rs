@@ -270,3 +270,70 @@ fn absolute(path: &str) -> String {
 fn usage(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Usage, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+
+    use super::*;
+    use crate::cli::values::{SWITCH, with_switches};
+
+    /// Flags that say where the identity is, that do nothing, or that belong to the stores of other systems.
+    const ELSEWHERE: [&str; 6] =
+        ["config", "identity", "with-proxy", "cert-selector", "system-store-name", "use-latest-expiring-certificate"];
+
+    fn command() -> clap::Command {
+        with_switches(SessionArgs::augment_args(IdentityArgs::augment_args(clap::Command::new("test"))))
+    }
+
+    fn draft(words: &[&str]) -> Result<Draft, Failure> {
+        let matches = command().get_matches_from([&["test"], words].concat());
+        Draft::of(&IdentityArgs::from_arg_matches(&matches).unwrap(), &SessionArgs::from_arg_matches(&matches).unwrap())
+    }
+
+    #[test]
+    fn no_flag_is_forgotten() {
+        for flag in command().get_arguments().filter_map(clap::Arg::get_long).filter(|flag| !ELSEWHERE.contains(flag)) {
+            let names = command();
+            let flag_of = names.get_arguments().find(|known| known.get_long() == Some(flag)).unwrap();
+            let is_switch = flag_of.get_value_names().is_some_and(|names| names.iter().any(|name| name == SWITCH));
+            let value = match flag {
+                "pkcs11" => "pkcs11:token=t",
+                "session-duration" | "warn-expiry" => "900",
+                _ if flag.ends_with("-source") => "env:NAME",
+                _ => "x",
+            };
+            let word = if is_switch { format!("--{flag}") } else { format!("--{flag}={value}") };
+            let draft = draft(&[&word]).unwrap_or_else(|failure| panic!("{word}: {failure}"));
+            let kept = draft.fields.len() + draft.flags.len() + draft.given.len();
+            assert_eq!(kept, 1, "{word} is lost, or belongs to those that mean nothing to an identity");
+            assert!(draft.fields.iter().all(|(key, _)| KEYS.contains(key)), "{word} has no place among the keys");
+        }
+    }
+
+    #[test]
+    fn flags_of_ones_own_win_and_a_uri_for_both_replaces_both() {
+        let base = || draft(&["--certificate=/c.pem", "--private-key=/k.pem", "--region=a", "--fips"]).unwrap();
+        let text = |draft: &Draft, key: &str| match draft.value(key) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let both = draft(&["--pkcs11=pkcs11:token=t", "--region=b", "--fips"]).unwrap().over(base());
+        assert_eq!((text(&both, "key").as_deref(), text(&both, "certificate")), (Some("pkcs11:token=t"), None));
+        assert_eq!((text(&both, "region").as_deref(), &both.flags[..]), (Some("b"), &["--fips".to_owned()][..]));
+        let key = draft(&["--tpm=/t.pem"]).unwrap().over(base());
+        assert_eq!(
+            (text(&key, "key").as_deref(), text(&key, "certificate").as_deref()),
+            (Some("/t.pem"), Some("/c.pem"))
+        );
+    }
+
+    #[test]
+    fn paths_are_absolute_and_the_home_stays_a_home() {
+        let here = std::env::current_dir().unwrap().display().to_string();
+        let draft = draft(&["--private-key=k.pem", "--pin-source=file:pin", "--intermediates=~/i.pem"]).unwrap();
+        let values: Vec<_> = draft.without_secrets().unwrap().fields.into_iter().map(|(_, value)| value).collect();
+        let expected = [format!("{here}/k.pem"), "~/i.pem".to_owned(), format!("file:{here}/pin")];
+        assert_eq!(values, expected.map(Value::Text));
+    }
+}
