@@ -193,7 +193,7 @@ fn the_spy_counts_calls_by_name() {
 fn calls_are_found_in_a_shell_text_as_the_shell_would_find_them() {
     let calls = keyanchor_calls(
         "PIN=x sudo keyanchor generate --private-key 'pkcs11:token=a b;object=c' # keyanchor no\n\
-         key=\"$(keyanchor list \\\n  --json | jq .)\"; /opt/keyanchor man >file && man keyanchor\n\
+         key=\"$(keyanchor list \\\n  --json | jq .)\"; /opt/keyanchor man >file 2>&1 && man keyanchor\n\
          credential_process = /usr/bin/keyanchor credential-process --pkcs11 \"pkcs11:x?y&z\"\n\
          source <(keyanchor completions bash)",
     );

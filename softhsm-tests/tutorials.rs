@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::Folder;
-use crate::support::command::{Outcome, Run, has_aws_cli};
+use crate::support::command::{Outcome, Run, has_aws_cli, is_there};
 use crate::support::page::{Block, Page, Step, matches};
 use crate::support::shell::keyanchor_calls;
 
@@ -50,7 +50,8 @@ fn steps(block: &Block) -> Vec<Step> {
 }
 
 fn in_one_shell(steps: &[Step]) -> Outcome {
-    let mut script = "exec 2>&1\n".to_owned();
+    // What a page starts ends with it, also where a step fails.
+    let mut script = "exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n".to_owned();
     for (number, Step { command, .. }) in steps.iter().enumerate() {
         script.push_str(&format!(
             "{command}\ncode=$?; printf '\\n\\036%s %s\\n' {number} $code; [ $code = 0 ] || exit 0\n"
@@ -131,5 +132,21 @@ fn every_call_on_every_page_is_a_command_line() {
 fn the_way_from_aws_signing_helper_to_a_token_is_as_described() {
     if has_aws_cli("the_way_from_aws_signing_helper_to_a_token_is_as_described") {
         run(&Page::read("docs/tutorials/from-aws-signing-helper.md"));
+    }
+}
+
+#[test]
+fn the_way_from_an_empty_token_to_a_credential_is_as_described() {
+    if has_aws_cli("the_way_from_an_empty_token_to_a_credential_is_as_described") {
+        run(&Page::read("docs/tutorials/offline.md"));
+    }
+}
+
+#[test]
+#[cfg(feature = "tpm")]
+fn the_way_of_a_server_to_credentials_bound_to_its_tpm_is_as_described() {
+    let test = "the_way_of_a_server_to_credentials_bound_to_its_tpm_is_as_described";
+    if has_aws_cli(test) && is_there("systemd-analyze", test) {
+        run(&Page::read("docs/tutorials/tpm-server.md"));
     }
 }

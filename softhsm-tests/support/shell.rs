@@ -76,7 +76,7 @@ impl Reader<'_> {
         self.word();
     }
 
-    /// None for a continued line between words.
+    /// None for a continued line between words, and for the `2` of `2>FILE`.
     fn word(&mut self) -> Option<String> {
         let mut word = String::new();
         let mut is_word = false;
@@ -91,7 +91,9 @@ impl Reader<'_> {
             }
             is_word = true;
         }
-        is_word.then_some(word)
+        let is_descriptor =
+            matches!(self.rest.peek(), Some('<' | '>')) && word.bytes().all(|octet| octet.is_ascii_digit());
+        (is_word && !is_descriptor).then_some(word)
     }
 
     fn quoted(&mut self, word: &mut String) {
