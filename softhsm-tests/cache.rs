@@ -5,20 +5,22 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::command::{Outcome, Run, keyanchor, pinned_client};
 use crate::support::fault::Fault;
 use crate::support::key::Key;
 use crate::support::pki::Ca;
 use crate::support::sandbox::{ARNS, Printed, Sandbox};
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token};
-use crate::support::{Folder, text};
+use crate::support::{Folder, text, until};
 
 /// A key on a token that counts its calls, a service, and a runtime directory.
 struct Scene {
     sandbox: Sandbox,
     fault: Fault,
     folder: Folder,
-    _token: Token,
+    token: Token,
 }
 
 impl Scene {
@@ -34,7 +36,7 @@ impl Scene {
             sandbox: Sandbox::trusting_with(&ca, more),
             fault: Fault::of(token.hsm()),
             folder: Folder::new(),
-            _token: token,
+            token,
         };
         fs::set_permissions(scene.folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
         scene
@@ -204,6 +206,28 @@ fn an_entry_that_others_could_have_written_is_not_used() {
     let open = scene.ask(&[]).run();
     Printed::by(&open);
     open.stderr_contains("warning: the cache is not used: wanted").stderr_contains("mode 0755");
+}
+
+/// Whether the process has come to the lock, which it holds open while it waits.
+fn is_at_the_lock(process: u32) -> bool {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let mut files = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    files.any(|file| file.extension().is_some_and(|extension| extension == "lock"))
+}
+
+#[test]
+fn a_process_that_died_keeps_nobody_waiting() {
+    let scene = Scene::new();
+    let slow = Fault::of(scene.token.hsm()).delay("C_Sign", Duration::from_secs(600));
+    let holder = scene.ask(&[]).envs(slow.env()).spawn();
+    until("the signature that never ends", || slow.calls().of("C_Sign") == 1);
+    let waiting: Vec<_> = (0..5).map(|_| scene.ask(&[]).spawn()).collect();
+    until("their wait for the lock", || waiting.iter().all(|command| is_at_the_lock(command.id())));
+    holder.signal(Signal::KILL);
+    let _ = holder.wait();
+    let ids: Vec<_> = waiting.into_iter().map(|command| id(&command.wait())).collect();
+    assert!(ids.iter().all(|other| *other == ids[0]), "{ids:?}");
+    assert_eq!((scene.fault.calls().of("C_Sign"), scene.sandbox.requests("/sessions").len()), (1, 1));
 }
 
 #[test]
