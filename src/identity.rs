@@ -240,6 +240,11 @@ impl Found {
         })
     }
 
+    /// What the leaf tells of its key; `None` where its public key is of no kind that is supported.
+    pub fn certificate_of_key(&self) -> Option<CertificateOfKey> {
+        Some(CertificateOfKey { public_key: self.certified().ok()?, id: self.id.clone() })
+    }
+
     /// The leaf's key, which must be the one that is certified.
     pub fn open_key(&self) -> Result<Box<dyn SigningKey>, IdentityError> {
         let certified = self.certified()?;

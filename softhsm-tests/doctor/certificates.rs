@@ -53,6 +53,13 @@ fn a_certificate_that_is_missing_is_told() {
     scene.token.delete_certificate("01");
     let report = Report::of(scene.doctor().arg("--sign"), 3);
     report.only_bad(&["certificate.found"]).mends("certificate.found", "pkcs11-tool");
+    // A token that shows no certificate may hide one until a login; one that shows others does not.
+    let found = Report::of(scene.doctor(), 0);
+    found.says("certificate.found", "note", "shows more after a login").mends("certificate.found", "--sign");
+    let other = scene.ca.leaf("other", scene.ca.public_key());
+    scene.token.import_certificate(&other, "02", "other");
+    let shown = Report::of(scene.doctor(), 3);
+    shown.only_bad(&["certificate.found"]).says("certificate.found", "bad", "certificate object=other");
     // The key itself is good.
     report.says("key.found", "good", "object=server").says("key.signature", "good", "");
 }
@@ -75,7 +82,29 @@ fn a_missing_intermediate_is_told_where_the_trust_anchor_is_known() {
 
     let whole = doctor().arg("--intermediates").arg(middle.certificate.pem_path());
     let report = Report::of(whole.arg("--trust-anchor").arg(&anchor), 0);
-    report.says("chain.anchor", "good", "CN=Test Root").says("chain.path", "note", "CN=Test Intermediate");
+    report.says("chain.anchor", "good", "").says("chain.path", "note", "CN=Test Intermediate");
+    report.says("chain.issuers", "good", "the 2 issuers").says("chain.validity", "good", "days from now");
+}
+
+#[test]
+fn an_issuer_that_is_no_ca_is_told_and_one_that_has_ended_is_noted() {
+    let root = Ca::root("Test Root");
+    let middle = root.intermediate("Test Intermediate");
+    let sandbox = Sandbox::trusting(&root);
+    let (leaf, key) = middle.leaf_with_key("host", Key::Ec256);
+    let doctor = |draft: Draft| {
+        let issuer = root.issue(&draft, middle.public_key());
+        (on_files(&sandbox, &key, &leaf).arg("--intermediates").arg(issuer.pem_path()), issuer)
+    };
+    let (run, _issuer) = doctor(Draft::ca("Test Intermediate").expired());
+    let report = Report::of(run, 0);
+    report.says("chain.validity", "note", "it ended at").mends("chain.validity", "keyanchor renew --private-key");
+    let (run, _issuer) = doctor(Draft::ca("Test Intermediate").without_key_usage());
+    let report = Report::of(run, 7);
+    report
+        .only_bad(&["chain.issuers"])
+        .says("chain.issuers", "bad", "keyCertSign")
+        .mends("chain.issuers", "--intermediates");
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Devices that are not there, do not start, or may not be used.
 
+use cryptoki_sys::CKM_ECDSA;
+
 use super::{Report, Scene};
 use crate::support::Folder;
 use crate::support::command::Run;
+use crate::support::fault::Fault;
+use crate::support::key::Key;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
 
 /// `doctor` with another module than the token's.
@@ -81,6 +85,38 @@ fn a_key_of_another_certificate_is_told() {
     let report = Report::of(run.env("KEYANCHOR_PIN", TEST_USER_PIN), 3);
     report.only_bad(&["key.certificate"]).says("key.certificate", "bad", "certifies another");
     report.mends("key.certificate", "pkcs11-tool").says("key.signature", "skip", "key.certificate comes first");
+}
+
+#[test]
+fn a_public_key_of_another_certificate_is_told_without_a_login() {
+    let scene = Scene::new();
+    scene.token.generate(Key::Ec256, "02", "other");
+    let leaf = scene.ca.leaf("other", scene.ca.public_key());
+    scene.token.import_certificate(&leaf, "02", "other");
+    let report = Report::of(scene.doctor_on("pkcs11:token=demo;object=other"), 3);
+    report.only_bad(&["key.certificate"]).says("key.certificate", "bad", "the public key with its CKA_ID is another");
+    report.mends("key.certificate", "keyanchor list");
+}
+
+#[test]
+fn a_key_that_can_leave_its_token_is_noted() {
+    let scene = Scene::new();
+    scene.token.generate_extractable(Key::Rsa2048, "02", "loose");
+    let leaf = scene.ca.leaf("loose", &scene.token.public_key("02"));
+    scene.token.import_certificate(&leaf, "02", "loose");
+    let report = Report::of(scene.doctor_on("pkcs11:token=demo;object=loose").arg("--sign"), 0);
+    report.says("key.attributes", "note", "it can leave the device").mends("key.attributes", "keyanchor generate");
+    report.says("key.mechanism", "good", "CKM_RSA_PKCS").says("key.signature", "good", "");
+}
+
+#[test]
+fn a_token_without_the_key_s_mechanism_is_told_before_it_signs() {
+    let scene = Scene::new();
+    let fault = Fault::of(scene.token.hsm()).refuse(CKM_ECDSA);
+    let run = with_module(&scene, &Fault::module()).envs(fault.env());
+    let report = Report::of(run, 3);
+    report.only_bad(&["key.mechanism"]).says("key.mechanism", "bad", "wanted CKM_ECDSA to sign with a P-256 key");
+    report.mends("key.mechanism", "keyanchor generate");
 }
 
 #[test]

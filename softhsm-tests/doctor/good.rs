@@ -19,6 +19,9 @@ fn a_token_with_its_service_is_good_without_a_login() {
         .says("certificate.found", "good", "CN=server")
         .says("certificate.validity", "good", "29 days from now")
         .says("certificate.key-usage", "good", "")
+        .says("key.found", "note", "needs login: the public half of pkcs11:token=demo;")
+        .says("key.certificate", "good", "for this key")
+        .says("key.mechanism", "good", "CKM_ECDSA")
         .says("key.signature", "skip", "not tried")
         .says("session.arns", "good", "ExampleRole")
         .says("network.name", "good", "127.0.0.1")
@@ -40,8 +43,11 @@ fn with_sign_the_key_is_opened_and_signs() {
         .only_bad(&[])
         .says("key.found", "good", "object=server")
         .says("key.certificate", "good", "for this key")
+        .says("key.attributes", "good", "made on the device and cannot leave it")
         .says("key.signature", "good", "made and verified one signature")
-        .says("chain.anchor", "good", "CN=Test Root");
+        .says("chain.anchor", "good", "")
+        .says("chain.issuers", "good", "the 1 issuers");
+    assert_eq!(report.check("key.attributes")["details"]["exportable"], false);
 }
 
 #[test]
@@ -89,6 +95,7 @@ fn a_key_in_a_tpm_with_its_service_is_good() {
         .says("device.reach", "good", "answers; named by --tcti")
         .says("secret.tries", "good", "more wrong passwords")
         .says("key.found", "good", "P-256")
+        .says("key.attributes", "good", "made on the device and cannot leave it")
         .says("key.certificate", "good", "");
     Report::of(doctor().arg("--sign"), 0).only_bad(&[]).says("key.signature", "good", "one signature");
     assert_eq!(tpm.left_behind(), "");

@@ -91,6 +91,35 @@ fn variables_that_win_over_the_profile_are_bad() {
 }
 
 #[test]
+fn keys_in_the_credentials_file_win_over_the_profile_that_asks() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let config = folder.write(
+        "config",
+        "[profile web]\ncredential_process = /usr/bin/keyanchor credential-process --tpm-key-password test-pw\n",
+    );
+    let credentials =
+        folder.write("credentials", "[other]\naws_access_key_id = x\n\n[web]\naws_access_key_id = AKIATEST\n");
+    let doctor = |profile: &str| {
+        let run = scene.doctor().env("AWS_CONFIG_FILE", &config).env("AWS_SHARED_CREDENTIALS_FILE", &credentials);
+        run.env("AWS_PROFILE", profile)
+    };
+    let report = Report::of(doctor("web"), 1);
+    report.only_bad(&["environment.profile"]);
+    report.says("environment.profile", "bad", "the profile web asks /usr/bin/keyanchor, but ");
+    report.says("environment.profile", "bad", "aws_access_key_id (line 5)");
+    report.mends("environment.profile", &format!("+5 {}", credentials.display()));
+    assert!(!report.1.text().contains("test-pw") && !report.1.text().contains("AKIATEST"), "{}", report.1);
+    // Nobody is asked for these: update may have put them there.
+    Report::of(doctor("other"), 0).says("environment.profile", "note", "asks nobody");
+    Report::of(doctor("default"), 0).says(
+        "environment.profile",
+        "good",
+        "no file gives the profile default credentials",
+    );
+}
+
+#[test]
 fn regions_that_disagree_are_a_usage_failure() {
     let scene = Scene::new();
     let profile = ARNS[3].replace("eu-central-1", "us-east-1");

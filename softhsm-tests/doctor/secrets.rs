@@ -103,3 +103,22 @@ fn a_wrong_pin_is_tried_once_and_only_with_sign() {
     report.only_bad(&["key.found"]).says("key.found", "bad", "it was tried once and not again");
     assert_eq!((fault.wrong_pins(), fault.calls().of("C_Sign")), (1, 0));
 }
+
+#[test]
+fn a_key_that_wants_a_pin_for_each_signature_needs_a_source_for_it() {
+    let scene = Scene::new();
+    let doctor = |fault: &Fault| {
+        let run =
+            scene.sandbox.command("doctor", ["--json", "--sign", "--pkcs11", "pkcs11:token=demo", "--pkcs11-lib"]);
+        run.arg(Fault::module()).envs(fault.env()).env("KEYANCHOR_PIN", TEST_USER_PIN)
+    };
+    let fault = Fault::of(scene.token.hsm()).context_pin("test-context-pin");
+    let report = Report::of(doctor(&fault), 4);
+    report.only_bad(&["secret.context-pin"]).mends("secret.context-pin", "KEYANCHOR_CONTEXT_PIN");
+    report.says("key.signature", "skip", "secret.context-pin comes first");
+    assert_eq!((fault.context_pins_tried(), fault.calls().of("C_Sign")), (0, 0));
+
+    let report = Report::of(doctor(&fault).env("KEYANCHOR_CONTEXT_PIN", "test-context-pin"), 0);
+    report.says("secret.context-pin", "good", "KEYANCHOR_CONTEXT_PIN").says("key.signature", "good", "");
+    assert_eq!((fault.context_pins_tried(), fault.calls().of("C_Sign")), (1, 1));
+}

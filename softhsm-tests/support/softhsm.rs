@@ -106,6 +106,11 @@ impl Token {
         self.generate_with(kind, id, label, &["--always-auth"]);
     }
 
+    /// As [`generate`](Self::generate), and the key may be wrapped and leave the token.
+    pub fn generate_extractable(&self, kind: Key, id: &str, label: &str) {
+        self.generate_with(kind, id, label, &["--extractable"]);
+    }
+
     fn generate_with(&self, kind: Key, id: &str, label: &str, more: &[&str]) {
         let key_type = match kind {
             Key::Ec256 => "EC:prime256v1",

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use super::certificate::Validity;
 use super::finding::{Check, Finding, Standing};
 use crate::identity::IdentityError;
-use crate::x509::{Certificate, Chain, Verification, requirements};
-use requirements::Violation;
+use crate::x509::assessment::{Assessment, Ending, Role};
+use crate::x509::requirements::{Requirement, Violation};
+use crate::x509::{Certificate, Chain};
 
 /// What was found of them.
 #[derive(Debug)]
@@ -38,11 +39,8 @@ pub enum ChainFact {
     },
     /// The path cannot be found.
     Unusable(IdentityError),
-    /// It ends at the trust anchor that was given.
-    Anchored {
-        /// The anchor's subject.
-        anchor: String,
-    },
+    /// It ends at a trust anchor that was given.
+    Anchored,
     /// It does not.
     NotAnchored {
         /// The issuer that it ends before.
@@ -50,17 +48,21 @@ pub enum ChainFact {
         /// The anchors' subjects.
         anchors: Vec<String>,
     },
-    /// Every issuer is valid.
-    Valid {
-        /// The first end among them.
-        first: Validity,
-    },
-    /// AWS may refuse an issuer.
-    Doubtful {
+    /// The leaf signed itself.
+    SelfSigned,
+    /// Every issuer is a CA as it must be; how many there are.
+    Authorities(usize),
+    /// An issuer is not as Roles Anywhere wants it.
+    Unfit {
         /// Its subject.
         subject: String,
         /// What speaks against it.
         violations: Vec<Violation>,
+    },
+    /// Every issuer is valid.
+    Valid {
+        /// The first end among them.
+        first: Validity,
     },
 }
 
@@ -72,8 +74,10 @@ pub fn check(
     anchors: Option<&[Certificate]>,
     now: Timestamp,
 ) -> Vec<Finding> {
+    let assessment = Assessment::new(leaf, chain, anchors, now);
     let mut findings = vec![path(leaf, chain, intermediates)];
-    findings.extend(anchors.map(|anchors| anchored(leaf, chain, anchors)));
+    findings.extend(anchored(&assessment.ending, anchors));
+    findings.extend(authorities(assessment));
     findings.extend(validity(chain, now));
     findings
 }
@@ -116,32 +120,36 @@ fn path(leaf: &Certificate, chain: &Chain, intermediates: usize) -> Finding {
     Finding::new(Check::ChainPath, standing, fact)
 }
 
-fn anchored(leaf: &Certificate, chain: &Chain, anchors: &[Certificate]) -> Finding {
-    let top = top(leaf, chain);
-    let on_path = |anchor: &&Certificate| {
-        chain.root.as_ref() == Some(*anchor)
-            || chain.certificates.contains(anchor)
-            || top.issuer().matches(anchor.subject()) && top.is_signed_by(anchor) == Verification::Verified
-    };
-    let (standing, fact) = match anchors.iter().find(on_path) {
-        Some(anchor) => (Standing::Good, ChainFact::Anchored { anchor: anchor.subject().to_string() }),
-        None => {
-            let missing = top.issuer().to_string();
-            (Standing::Bad, ChainFact::NotAnchored { missing, anchors: subjects(anchors) })
+fn anchored(ending: &Ending<'_>, anchors: Option<&[Certificate]>) -> Option<Finding> {
+    let (standing, fact) = match ending {
+        Ending::Anchored => (Standing::Good, ChainFact::Anchored),
+        Ending::Elsewhere(missing) => {
+            let anchors = subjects(anchors.unwrap_or_default());
+            (Standing::Bad, ChainFact::NotAnchored { missing: missing.to_string(), anchors })
         }
+        Ending::SelfSigned => (Standing::Bad, ChainFact::SelfSigned),
+        Ending::Root | Ending::Before(_) => return None,
     };
-    Finding::new(Check::ChainAnchor, standing, fact)
+    Some(Finding::new(Check::ChainAnchor, standing, fact))
 }
 
-/// A certificate that AWS may know in a newer form forbids no request.
-fn validity(chain: &Chain, now: Timestamp) -> Option<Finding> {
-    for certificate in &chain.certificates {
-        let violations = requirements::issuer_violations(certificate, now);
+/// Validity is told apart: AWS may know an issuer in a newer certificate.
+fn authorities(assessment: Assessment<'_>) -> Option<Finding> {
+    let issuers: Vec<_> = assessment.certificates.into_iter().filter(|it| it.role != Role::Leaf).collect();
+    let count = issuers.len();
+    for issuer in issuers {
+        let lasting = issuer.checks.into_iter().filter(|check| check.requirement != Requirement::Validity);
+        let violations: Vec<_> = lasting.filter_map(|check| check.violation).collect();
         if !violations.is_empty() {
-            let fact = ChainFact::Doubtful { subject: certificate.subject().to_string(), violations };
-            return Some(Finding::new(Check::ChainValidity, Standing::Note, fact));
+            let fact = ChainFact::Unfit { subject: issuer.certificate.subject().to_string(), violations };
+            return Some(Finding::new(Check::ChainIssuers, Standing::Bad, fact));
         }
     }
+    (count > 0).then(|| Finding::new(Check::ChainIssuers, Standing::Good, ChainFact::Authorities(count)))
+}
+
+/// The one that ends first, or has ended.
+fn validity(chain: &Chain, now: Timestamp) -> Option<Finding> {
     let first =
         chain.certificates.iter().map(|certificate| Validity::at(certificate, now)).min_by_key(|it| it.until)?;
     let standing = if first.ends_soon(now) { Standing::Note } else { Standing::Good };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::finding::{Check, Finding, Standing};
 use crate::files::Access;
-use crate::key::{Approach, KeyError, Landmark, ProxiedModule, Stage, Step};
+use crate::key::{KeyError, Landmark, ProxiedModule, Stage, Step, TokenInfo, TpmKeyAttributes};
 
 /// What was found at a step.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub fn check(steps: Vec<Step>, unreached: &[Stage]) -> Vec<Finding> {
 }
 
 /// The check that what needs the device waits for; `None` where the way to it is free.
-pub fn obstacle(approach: &Approach) -> Option<Check> {
-    approach.steps.iter().find(|step| step.outcome.is_err()).map(|step| of(step.stage))
+pub fn obstacle(steps: &[Step]) -> Option<Check> {
+    steps.iter().find(|step| step.outcome.is_err()).map(|step| of(step.stage))
 }
 
 fn of(stage: Stage) -> Check {
@@ -47,10 +47,31 @@ fn of(stage: Stage) -> Check {
     }
 }
 
+/// The tokens that the reference selects.
+pub fn tokens(steps: &[Step]) -> Vec<TokenInfo> {
+    let tokens = found(steps).find_map(|landmark| match landmark {
+        Landmark::Tokens(tokens) => Some(tokens.clone()),
+        _ => None,
+    });
+    tokens.unwrap_or_default()
+}
+
+/// What a key file says of its key.
+pub fn attributes(steps: &[Step]) -> Option<TpmKeyAttributes> {
+    found(steps).find_map(|landmark| match landmark {
+        Landmark::TpmKeyFile { attributes, .. } => Some(*attributes),
+        _ => None,
+    })
+}
+
+fn found(steps: &[Step]) -> impl Iterator<Item = &Landmark> {
+    steps.iter().filter_map(|step| step.outcome.as_ref().ok())
+}
+
 /// The file of the module, as far as it was found.
 pub fn library(steps: &[Step]) -> Option<PathBuf> {
-    steps.iter().find_map(|step| match &step.outcome {
-        Ok(Landmark::Module { path, .. }) => Some(path.clone()),
+    found(steps).find_map(|landmark| match landmark {
+        Landmark::Module { path, .. } => Some(path.clone()),
         _ => None,
     })
 }
@@ -70,7 +91,6 @@ fn standing(landmark: &Landmark) -> Standing {
         Landmark::SoftwareKey(access) => {
             access.as_ref().map_or(Standing::Note, |access| file(access).max(Standing::Note))
         }
-        Landmark::TpmKeyFile(Some(access)) if access.changed_by.is_some() => Standing::Note,
         Landmark::Tokens(tokens) if tokens.len() > 1 => Standing::Note,
         _ => Standing::Good,
     }

@@ -1,8 +1,15 @@
 //! Variables that change what the commands do, and whatever gives SDKs other credentials before they would ask for these.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::finding::{Check, Finding, Standing};
+use crate::files;
+use crate::files::profiles::{self, ProfileName};
+use crate::provision::aws_config::{before_process, credential_process};
+
+/// Longest file of profiles that is read.
+const LONGEST: usize = 1 << 20;
 
 /// What the commands read; secrets are told apart, for their sources are judged elsewhere.
 const SETTINGS: [&str; 27] = [
@@ -50,6 +57,15 @@ pub enum EnvironmentFact {
     NoCredentials,
     /// These do; with what goes with them.
     Credentials(Vec<&'static str>),
+    /// The profile that SDKs take, as its files have it.
+    Profile {
+        /// Its name.
+        profile: ProfileName,
+        /// The program that its `credential_process` runs, without its arguments.
+        process: Option<String>,
+        /// The credentials file, and the settings there that SDKs take first, with their lines.
+        before: Option<(PathBuf, Vec<(String, usize)>)>,
+    },
 }
 
 /// Looks at variables by name; their values stay where they are.
@@ -65,7 +81,31 @@ pub fn check(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Finding> {
         }
         false => (Standing::Good, EnvironmentFact::NoCredentials),
     };
-    vec![settings, Finding::new(Check::EnvironmentCredentials, credentials.0, credentials.1)]
+    let credentials = Finding::new(Check::EnvironmentCredentials, credentials.0, credentials.1);
+    [Some(settings), Some(credentials), profile(&variable)].into_iter().flatten().collect()
+}
+
+/// The profile that SDKs take here. `None` where its name is none, or its section cannot be told: SDKs say so themselves.
+fn profile(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Finding> {
+    let text = |name| variable(name).filter(|value| !value.is_empty());
+    let named = text("AWS_PROFILE").or_else(|| text("AWS_DEFAULT_PROFILE"));
+    let named = named.map_or(Some("default".to_owned()), |name| name.into_string().ok())?;
+    let profile: ProfileName = named.parse().ok()?;
+    let file = |name, in_home| profiles::path(variable(name), variable("HOME"), in_home);
+    let read = |path: &PathBuf| files::read_octets(path, LONGEST).unwrap_or_default();
+    let config = file("AWS_CONFIG_FILE", ".aws/config").as_ref().map(read).unwrap_or_default();
+    let process = credential_process(&config, &profile).ok()?;
+    // Only the program: the line may hold a password.
+    let process = process.map(|line| line.split_whitespace().next().unwrap_or_default().to_owned());
+    let credentials = file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
+    let before = credentials.map(|path| (before_process(&read(&path), &profile), path));
+    let before = before.filter(|(settings, _)| !settings.is_empty()).map(|(settings, path)| (path, settings));
+    let standing = match (&process, &before) {
+        (Some(_), Some(_)) => Standing::Bad,
+        (None, Some(_)) => Standing::Note,
+        (_, None) => Standing::Good,
+    };
+    Some(Finding::new(Check::EnvironmentProfile, standing, EnvironmentFact::Profile { profile, process, before }))
 }
 
 #[cfg(test)]

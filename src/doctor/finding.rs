@@ -125,6 +125,7 @@ checks! {
     KeySignature = "key.signature": "it signs, and the signature verifies",
     ChainPath = "chain.path": "what is sent with the leaf",
     ChainAnchor = "chain.anchor": "the path ends at the trust anchor",
+    ChainIssuers = "chain.issuers": "the issuers are CAs as Roles Anywhere wants them",
     ChainValidity = "chain.validity": "the issuers are valid now, and for some time",
     SessionArns = "session.arns": "the ARNs can be read and fit together",
     SessionRegion = "session.region": "the region is the trust anchor's",

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Check, Fact, Finding, Standing};
 use crate::identity::IdentityError;
-use crate::key::{HashAlgorithm, KeyAlgorithm, KeyError, KeyErrorKind, PublicKey, SigningInput, SigningKey};
+use crate::key::{
+    CertificateOfKey, HashAlgorithm, KeyAlgorithm, KeyAttributes, KeyEntry, KeyError, KeyErrorKind, Mechanism,
+    PublicKey, SigningInput, SigningKey,
+};
 
 /// What a signature of this check is made over: nothing that anybody would take for a request.
 const MESSAGE: &[u8] = b"keyanchor doctor: this signature asks for nothing";
@@ -19,8 +22,22 @@ pub enum KeyFact {
         /// Its type, where the device shows it.
         algorithm: Option<KeyAlgorithm>,
     },
-    /// The token shows it after a login only.
+    /// The token shows it after a login only, and nothing of it before.
     NeedsLogin,
+    /// The same; its public half shows already.
+    PublicHalf {
+        /// A reference that will select the private one.
+        reference: String,
+        /// Its type.
+        algorithm: Option<KeyAlgorithm>,
+    },
+    /// A public key with the certificate's identifier is not the certificate's.
+    OtherPublicHalf {
+        /// A reference that selects its private half.
+        reference: String,
+        /// Fingerprints of the certified and of the found public key.
+        fingerprints: [String; 2],
+    },
     /// It is not there, or cannot be used.
     Unusable(IdentityError),
     /// It is the certificate's.
@@ -29,6 +46,26 @@ pub enum KeyFact {
     TakenOnTrust,
     /// It is another certificate's.
     Mismatch(IdentityError),
+    /// What the device says of its protection and use.
+    Attributes(KeyAttributes),
+    /// The device does not say.
+    NoAttributes,
+    /// The token signs with keys of this type by this mechanism.
+    Mechanism {
+        /// Its name in PKCS#11.
+        name: String,
+        /// The token does it, and not the module's software.
+        in_hardware: bool,
+    },
+    /// The token has no mechanism for keys of this type.
+    NoMechanism {
+        /// The type.
+        algorithm: KeyAlgorithm,
+        /// The mechanisms that would do.
+        wanted: &'static [&'static str],
+    },
+    /// The token does not tell.
+    Untold(KeyError),
     /// It signed.
     Signed {
         /// How long the device took, with its login and touch.
@@ -60,6 +97,68 @@ pub fn missing(error: IdentityError, certified: bool, hidden: bool, sign: bool) 
     };
     let pairing = certified.then(|| Finding::awaits(Check::KeyCertificate, Check::KeyFound));
     [Some(found), pairing, Some(no_signature(Check::KeyFound, sign))].into_iter().flatten().collect()
+}
+
+/// Judges what shows of a key whose private half wants a login: the public halves that the reference selects. `None` where they
+/// tell nothing.
+pub fn hidden(public: &[KeyEntry], certificate: Option<&CertificateOfKey>) -> Option<Vec<Finding>> {
+    let shown = |entry: &KeyEntry, pairing: Option<Finding>| {
+        let algorithm = entry.public_key.as_ref().map(PublicKey::algorithm);
+        let half = KeyFact::PublicHalf { reference: entry.reference.clone(), algorithm };
+        let half = Finding::new(Check::KeyFound, Standing::Note, half);
+        [Some(half), pairing, Some(no_signature(Check::KeyFound, false))].into_iter().flatten().collect()
+    };
+    let Some(certificate) = certificate else {
+        let [only] = public else { return None };
+        return Some(shown(only, None));
+    };
+    let certified = &certificate.public_key;
+    if let Some(same) = public.iter().find(|entry| entry.public_key.as_ref() == Some(certified)) {
+        return Some(shown(same, Some(Finding::new(Check::KeyCertificate, Standing::Good, KeyFact::Certified))));
+    }
+    let id = certificate.id.as_ref().filter(|id| !id.is_empty())?;
+    let of_id = |entry: &&KeyEntry| entry.id.as_ref() == Some(id) && entry.public_key.is_some();
+    let other = public.iter().find(of_id)?;
+    let fingerprints = [certified.fingerprint(), other.public_key.as_ref()?.fingerprint()];
+    let other = KeyFact::OtherPublicHalf { reference: other.reference.clone(), fingerprints };
+    let other = Finding::new(Check::KeyCertificate, Standing::Bad, other);
+    Some(vec![other, no_signature(Check::KeyCertificate, false)])
+}
+
+/// Judges what the device says of the key's protection. A key that can be copied works, and is not what a device is for.
+pub fn attributes(attributes: Option<KeyAttributes>) -> Finding {
+    let Some(attributes) = attributes else {
+        return Finding::new(Check::KeyAttributes, Standing::Note, KeyFact::NoAttributes);
+    };
+    let standing = match (attributes.signs(), attributes.is_exportable()) {
+        (Some(false), _) => Standing::Bad,
+        (_, Some(false)) => Standing::Good,
+        _ => Standing::Note,
+    };
+    Finding::new(Check::KeyAttributes, standing, KeyFact::Attributes(attributes))
+}
+
+/// The mechanisms that sign with an RSA key, and with an EC key (PKCS#11 2.40 §2.1, §2.3).
+const OF_RSA: (&[u64], &[&str]) = (&[0x1, 0x40], &["CKM_RSA_PKCS", "CKM_SHA256_RSA_PKCS"]);
+const OF_EC: (&[u64], &[&str]) = (&[0x1041], &["CKM_ECDSA"]);
+
+/// Judges whether a token signs with keys of this type.
+pub fn mechanism(algorithm: KeyAlgorithm, mechanisms: Result<Vec<Mechanism>, KeyError>) -> Finding {
+    let (numbers, wanted) = match algorithm {
+        KeyAlgorithm::Rsa { .. } => OF_RSA,
+        KeyAlgorithm::Ec(_) => OF_EC,
+    };
+    let (standing, fact) = match mechanisms {
+        Err(error) => (Standing::Note, KeyFact::Untold(error)),
+        Ok(mechanisms) => match mechanisms.iter().find(|it| it.signs && numbers.contains(&it.number)) {
+            Some(found) => {
+                let name = found.name.clone().unwrap_or_default();
+                (Standing::Good, KeyFact::Mechanism { name, in_hardware: found.in_hardware })
+            }
+            None => (Standing::Bad, KeyFact::NoMechanism { algorithm, wanted }),
+        },
+    };
+    Finding::new(Check::KeyMechanism, standing, fact)
 }
 
 fn pairing(key: &dyn SigningKey) -> Finding {

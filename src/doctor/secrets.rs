@@ -35,8 +35,8 @@ pub enum SecretFact {
 /// The tries of every device on the way.
 pub fn tries(approach: &Approach, use_final_try: bool) -> Vec<Finding> {
     let library = device::library(&approach.steps);
-    let tokens = approach.tokens().iter().filter(|token| token.login_required);
-    let tokens = tokens.map(|token| tries_of(token.name.clone(), token.tries, use_final_try, library.clone()));
+    let tokens = device::tokens(&approach.steps).into_iter().filter(|token| token.login_required);
+    let tokens = tokens.map(|token| tries_of(token.name(), token.pin.into(), use_final_try, library.clone()));
     let tpms = approach.steps.iter().filter_map(|step| match &step.outcome {
         Ok(Landmark::Tpm { place, tries, .. }) => Some(tries_of(place.clone(), *tries, use_final_try, None)),
         _ => None,
@@ -48,7 +48,7 @@ pub fn tries(approach: &Approach, use_final_try: bool) -> Vec<Finding> {
 fn tries_of(device: String, tries: Tries, final_allowed: bool, library: Option<PathBuf>) -> Finding {
     let standing = match tries {
         Tries::Untroubled | Tries::Left(_) => Standing::Good,
-        Tries::Troubled => Standing::Note,
+        Tries::Troubled | Tries::Unset | Tries::ToBeChanged => Standing::Note,
         Tries::Final if final_allowed => Standing::Note,
         Tries::Final | Tries::Locked if library.is_some() => Standing::Bad,
         Tries::Final | Tries::Locked => Standing::Note,
@@ -62,6 +62,12 @@ pub fn sources(wanted: &[WantedSecret], secrets: &Secrets) -> Vec<Finding> {
         .iter()
         .map(|wanted| source(wanted, secrets.source(wanted.kind, wanted.from_reference.as_ref()).look()))
         .collect()
+}
+
+/// The source of the PIN that a key wants for each signature.
+pub fn context_pin(secrets: &Secrets) -> Finding {
+    let wanted = WantedSecret { kind: SecretKind::ContextPin, certain: true, from_reference: None };
+    source(&wanted, secrets.source(wanted.kind, None).look())
 }
 
 fn source(wanted: &WantedSecret, state: SourceState) -> Finding {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::error::KeyError;
+use super::inventory::{PinState, TokenInfo, TpmKeyAttributes};
 use super::secret::{SecretKind, SecretSource};
 use crate::files::Access;
 
@@ -50,7 +51,12 @@ pub enum Landmark {
     /// A file with a key for this process.
     SoftwareKey(Option<Access>),
     /// A file with a key that only a TPM can use.
-    TpmKeyFile(Option<Access>),
+    TpmKeyFile {
+        /// Who may read it; knowing it is worth nothing without its TPM.
+        access: Option<Access>,
+        /// What its public area says.
+        attributes: TpmKeyAttributes,
+    },
     /// The file of a PKCS#11 module.
     Module {
         /// As it was named or found.
@@ -77,7 +83,7 @@ pub enum Landmark {
         tries: Tries,
     },
     /// The tokens that the reference selects; at least one.
-    Tokens(Vec<TokenState>),
+    Tokens(Vec<TokenInfo>),
 }
 
 /// Who named a PKCS#11 module.
@@ -106,21 +112,6 @@ pub struct ProxiedModule {
     pub enabled: bool,
 }
 
-/// A token, as it shows itself before any login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenState {
-    /// In words.
-    pub name: String,
-    /// A reference that selects it.
-    pub reference: String,
-    /// Private objects are shown and used after a login only.
-    pub login_required: bool,
-    /// It asks for the PIN itself.
-    pub keypad: bool,
-    /// What it says of wrong PINs.
-    pub tries: Tries,
-}
-
 /// What a device says about the tries that are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tries {
@@ -134,6 +125,24 @@ pub enum Tries {
     Locked,
     /// So many wrong secrets are still allowed.
     Left(u32),
+    /// There is no secret to give yet, as far as the device tells.
+    Unset,
+    /// The secret is to be changed before it can be used.
+    ToBeChanged,
+}
+
+impl From<PinState> for Tries {
+    /// The gravest flag speaks.
+    fn from(pin: PinState) -> Self {
+        match pin {
+            PinState { locked: true, .. } => Self::Locked,
+            PinState { final_try: true, .. } => Self::Final,
+            PinState { to_be_changed: true, .. } => Self::ToBeChanged,
+            PinState { initialized: false, .. } => Self::Unset,
+            PinState { count_low: true, .. } => Self::Troubled,
+            _ => Self::Untroubled,
+        }
+    }
 }
 
 /// A secret that a signature will want.
@@ -162,19 +171,5 @@ impl Approach {
         };
         self.steps.push(Step { stage, outcome });
         carried
-    }
-
-    /// The selected tokens, where the way leads to tokens and came so far.
-    pub fn tokens(&self) -> &[TokenState] {
-        let tokens = self.steps.iter().find_map(|step| match &step.outcome {
-            Ok(Landmark::Tokens(tokens)) => Some(tokens.as_slice()),
-            _ => None,
-        });
-        tokens.unwrap_or_default()
-    }
-
-    /// Whether every step was gone and none failed.
-    pub fn arrives(&self) -> bool {
-        self.unreached.is_empty() && self.steps.iter().all(|step| step.outcome.is_ok())
     }
 }

@@ -10,7 +10,7 @@ use super::device::{Device, DeviceOptions};
 use super::error::{Advice, KeyError, KeyErrorKind};
 use super::file::KeyFile;
 use super::generation::{GeneratedKey, NewKey};
-use super::inventory::{Abilities, Inventory};
+use super::inventory::{Abilities, Inventory, KeyEntry};
 use super::pkcs11::{Modules, Uri};
 use super::reference::KeyReference;
 use super::tpm::{self, NewKeyPlace};
@@ -64,6 +64,18 @@ impl Devices {
     /// Lists the TPM that the options name. No command is sent before it is asked.
     pub fn tpm_inventory(&self) -> Box<dyn Inventory> {
         tpm::inventory(&self.options)
+    }
+
+    /// What its device shows of the key that this reference selects, without a login of its own; `None` where that is nothing, or the
+    /// key is in a file.
+    pub fn entry(&mut self, reference: &KeyReference) -> Result<Option<KeyEntry>, KeyError> {
+        let (contents, name) = match reference {
+            KeyReference::Pkcs11(uri) => (self.inventory(uri)?.contents(false)?, None),
+            KeyReference::Handle(handle) => (self.tpm_inventory().contents(false)?, Some(handle.to_string())),
+            KeyReference::File(_) => return Ok(None),
+        };
+        let mut keys = contents.into_iter().flat_map(|contents| contents.keys);
+        Ok(keys.find(|key| !key.public_only && name.as_ref().is_none_or(|name| *name == key.reference)))
     }
 
     /// What the tokens that this URI selects can do.
@@ -137,12 +149,15 @@ impl Devices {
         }
         let opened =
             files::read(path).map_err(KeyError::from).and_then(|content| KeyFile::from_content(path, &content));
-        let landmark = opened.map(|file| match file {
-            KeyFile::Software(_) => (Landmark::SoftwareKey(access), None),
-            KeyFile::Tss2(pem) => (Landmark::TpmKeyFile(access), Some(pem)),
+        let landmark = opened.and_then(|file| match file {
+            KeyFile::Software(_) => Ok((Landmark::SoftwareKey(access), None)),
+            KeyFile::Tss2(pem) => {
+                let file = tpm::summary(&path.display().to_string(), &pem)?;
+                Ok((Landmark::TpmKeyFile { access, attributes: file.attributes }, Some(file)))
+            }
         });
-        if let Some(Some(pem)) = approach.go(Stage::File, landmark) {
-            tpm::approach_key_file(&mut approach, &pem, &self.options);
+        if let Some(Some(file)) = approach.go(Stage::File, landmark) {
+            tpm::approach_key_file(&mut approach, &file, &self.options);
         }
         approach
     }

@@ -76,6 +76,16 @@ pub struct TokenInfo {
     pub logged_in: bool,
 }
 
+impl TokenInfo {
+    /// The token by what people know it by: its label, else its serial number.
+    pub fn name(&self) -> String {
+        match self.label.is_empty() {
+            true => format!("token with serial '{}'", self.serial),
+            false => format!("token '{}'", self.label),
+        }
+    }
+}
+
 /// What the token's flags say of the user PIN; PKCS#11 has no number of tries. Several may be set at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PinState {

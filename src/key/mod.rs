@@ -24,7 +24,7 @@ pub mod tpm;
 pub mod tpm;
 
 pub use algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
-pub use approach::{Approach, Landmark, ModuleNamedBy, ProxiedModule, Stage, Step, TokenState, Tries, WantedSecret};
+pub use approach::{Approach, Landmark, ModuleNamedBy, ProxiedModule, Stage, Step, Tries, WantedSecret};
 pub use certificate_store::{CertificateStore, NewCertificate};
 pub use device::{
     CertificateOfKey, Device, DeviceOptions, Listing, Pkcs11Options, SigningKey, StoredCertificate, StoredKey,

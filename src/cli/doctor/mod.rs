@@ -19,9 +19,11 @@ use super::session_args::{RoleArns, SessionArgs};
 use super::values::{SWITCH, set, switch};
 use super::{Failure, FailureKind};
 use crate::doctor::{Check, Finding, Named, Road, walk};
-use crate::key::{DeviceOptions, Devices};
+use crate::key::Devices;
 use crate::process::end;
+use crate::rolesanywhere::{ClientOptions, CreateSession};
 use told::Told;
+use words::Remedies;
 
 const LONG_ABOUT: &str = "\
 Check every step from the device to the service, and say what mends it
@@ -70,12 +72,12 @@ pub struct Args {
 /// No device signature without `--sign`, one with it.
 pub fn run(args: &Args) -> u8 {
     args.log.start();
-    let (road, misread, options) = match road(args) {
-        Ok(road) => road,
+    let asked = match asked(args) {
+        Ok(asked) => asked,
         Err(failure) => return conclude(Err(failure)),
     };
-    let mut devices = Devices::new(options);
-    let code = match examine(args, road, misread, &mut devices) {
+    let mut devices = Devices::new(asked.road.devices.clone());
+    let code = match examine(args, asked, &mut devices) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     };
@@ -84,60 +86,58 @@ pub fn run(args: &Args) -> u8 {
     code
 }
 
-fn examine(args: &Args, road: Road, misread: Misread, devices: &mut Devices) -> Result<u8, Failure> {
-    let findings =
-        walk(road, devices, Timestamp::now()).map_err(|error| Failure::from(error).in_flag("--trust-anchor"))?;
-    let told = tell(findings, misread);
+fn examine(args: &Args, asked: Asked, devices: &mut Devices) -> Result<u8, Failure> {
+    let Asked { road, mut misread, remedies } = asked;
+    let findings = walk(road, devices, Timestamp::now());
+    let findings = findings.map_err(|error| Failure::from(error).in_flag("--trust-anchor"))?;
+    let tell = |finding: Finding| {
+        let failure = misread.remove(&finding.check);
+        Told::new(finding, failure, &remedies)
+    };
+    let told: Vec<_> = findings.into_iter().map(tell).collect();
     print(if args.json { layout::json(&told)? } else { layout::text(&told) })?;
     Ok(told::exit_code(&told))
-}
-
-fn tell(findings: Vec<Finding>, mut misread: Misread) -> Vec<Told> {
-    let mut told = Vec::new();
-    for finding in findings {
-        let failure = misread.remove(&finding.check);
-        told.push(Told::new(finding, failure));
-    }
-    told
 }
 
 /// Why flags or file could not be understood, by the check that says so.
 type Misread = HashMap<Check, Failure>;
 
-/// What flags and file name; a value that no command would take ends it before anything is looked at.
-fn road(args: &Args) -> Result<(Road, Misread, DeviceOptions), Failure> {
+/// What flags and file name.
+struct Asked {
+    road: Road,
+    misread: Misread,
+    remedies: Remedies,
+}
+
+/// Reads flags and file; a value that no command would take ends it before anything is looked at.
+fn asked(args: &Args) -> Result<Asked, Failure> {
     let mut misread = Misread::new();
     let settings = args.identity.settings();
-    let mut options = match &settings {
+    let mut devices = match &settings {
         Ok(settings) => settings.device_options(false)?,
         Err(_) => args.identity.flags_alone().device_options(false)?,
     };
-    options.pkcs11.without_login = !args.sign;
+    devices.pkcs11.without_login = !args.sign;
     let settings = understood(settings, Check::Identity, &mut misread);
-    let identity = match &settings {
-        Some(settings) => match understood(settings.reference(), Check::Identity, &mut misread) {
-            Some(reference) => Named::This(reference),
-            None => Named::Misread,
-        },
+    let reference = settings.as_ref().map(IdentitySettings::reference);
+    let identity = match reference.and_then(|reference| understood(reference, Check::Identity, &mut misread)) {
+        Some(reference) => Named::This(reference),
         None => Named::Misread,
     };
+    let renew = settings.as_ref().and_then(|settings| settings.renewal().ok());
     let road = Road {
         configuration: args.identity.location(),
         identity,
-        devices: options.clone(),
+        devices,
         trust_anchor: set(args.trust_anchor.as_deref()).map(PathBuf::from),
         session: session(args, settings.as_ref(), &mut misread),
         client: client(args, settings.as_ref(), &mut misread),
         sign: args.sign,
     };
-    Ok((road, misread, options))
+    Ok(Asked { road, misread, remedies: Remedies { renew } })
 }
 
-fn session<'a>(
-    args: &Args,
-    settings: Option<&IdentitySettings<'a>>,
-    misread: &mut Misread,
-) -> Named<crate::rolesanywhere::CreateSession> {
+fn session(args: &Args, settings: Option<&IdentitySettings<'_>>, misread: &mut Misread) -> Named<CreateSession> {
     let file = settings.map(IdentitySettings::file).cloned().unwrap_or_default();
     if !args.session.names_arn(&file) {
         return match settings {
@@ -151,11 +151,7 @@ fn session<'a>(
     }
 }
 
-fn client<'a>(
-    args: &Args,
-    settings: Option<&IdentitySettings<'a>>,
-    misread: &mut Misread,
-) -> Named<crate::rolesanywhere::ClientOptions> {
+fn client(args: &Args, settings: Option<&IdentitySettings<'_>>, misread: &mut Misread) -> Named<ClientOptions> {
     let file = settings.map(IdentitySettings::file).cloned().unwrap_or_default();
     match understood(args.session.client_options(&file), Check::NetworkEndpoint, misread) {
         Some(options) => Named::This(options),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::words::{self, Words};
+use super::words::{self, Remedies, Words};
 use crate::cli::{Failure, FailureKind};
 use crate::doctor::{Check, Fact, Finding, Standing};
 
@@ -21,12 +21,12 @@ pub struct Told {
 
 impl Told {
     /// Puts a finding into words. `misread`: why flags or file could not be understood, where that is the finding.
-    pub(super) fn new(finding: Finding, misread: Option<Failure>) -> Self {
+    pub(super) fn new(finding: Finding, misread: Option<Failure>, remedies: &Remedies) -> Self {
         let Finding { check, standing, fact } = finding;
         let (standing, words) = match (fact, misread) {
             (Fact::Misread, Some(failure)) => (standing, Words::from(failure)),
             (Fact::Misread, None) => (Standing::Skipped, words::awaits(Check::Identity)),
-            (fact, _) => (standing, words::of(fact)),
+            (fact, _) => (standing, words::of(fact, remedies)),
         };
         let Words { found, mend, kind, details } = words;
         let is_bad = standing == Standing::Bad;

@@ -3,9 +3,10 @@
 use std::env;
 use std::path::Path;
 
-use super::super::approach::{Approach, Landmark, ModuleNamedBy, Stage, TokenState, WantedSecret};
+use super::super::approach::{Approach, Landmark, ModuleNamedBy, Stage, WantedSecret};
 use super::super::device::Pkcs11Options;
 use super::super::error::KeyError;
+use super::super::inventory::TokenInfo;
 use super::super::secret::SecretKind;
 use super::locate::{self, Located};
 use super::module::Module;
@@ -33,7 +34,7 @@ impl Modules {
         let wanted = uri.clone();
         let tokens = known_attributes(uri).and_then(|()| worker.run(move |module| survey(module, &wanted)));
         let tokens = approach.go(Stage::Token, tokens.map(|tokens| (Landmark::Tokens(tokens.clone()), tokens)));
-        let asks = |token: &TokenState| token.login_required && !token.keypad;
+        let asks = |token: &TokenInfo| token.login_required && !token.keypad;
         if tokens.is_some_and(|tokens| tokens.iter().any(asks)) {
             let from_reference = uri.pin.clone();
             approach.secrets.push(WantedSecret { kind: SecretKind::UserPin, certain: true, from_reference });
@@ -42,11 +43,14 @@ impl Modules {
     }
 }
 
-fn survey(module: &mut Module, uri: &Uri) -> Result<Vec<TokenState>, KeyError> {
+fn survey(module: &mut Module, uri: &Uri) -> Result<Vec<TokenInfo>, KeyError> {
     module.admit(uri)?;
     let places = module.matching(uri)?;
-    let (_, tokens) = module.parts();
-    Ok(places.iter().filter_map(|place| tokens.get(*place)).map(|token| token.state()).collect())
+    let describe = |place| {
+        let (api, token, _) = module.token_at(place)?;
+        token.describe(api, uri)
+    };
+    places.into_iter().map(describe).collect()
 }
 
 fn named_by(options: &Pkcs11Options, uri: &Uri) -> ModuleNamedBy {

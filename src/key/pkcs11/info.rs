@@ -6,7 +6,6 @@ use cryptoki_sys::{
     CKF_USER_PIN_INITIALIZED, CKF_USER_PIN_LOCKED, CKF_USER_PIN_TO_BE_CHANGED, CKF_WRITE_PROTECTED,
 };
 
-use super::super::approach::Tries;
 use super::super::inventory::PinState;
 
 use super::uri::{TokenSelector, Uri};
@@ -85,16 +84,6 @@ impl Flags {
             () if self.final_try() => Some("one more wrong PIN locks the token"),
             () if self.has(CKF_USER_PIN_COUNT_LOW) => Some("a wrong PIN was entered since the last right one"),
             () => None,
-        }
-    }
-
-    /// The same as a state.
-    pub(super) fn tries(self) -> Tries {
-        match () {
-            () if self.locked() => Tries::Locked,
-            () if self.final_try() => Tries::Final,
-            () if self.has(CKF_USER_PIN_COUNT_LOW) => Tries::Troubled,
-            () => Tries::Untroubled,
         }
     }
 

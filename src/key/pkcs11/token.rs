@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use cryptoki::error::Error;
 use cryptoki_sys::{CK_SLOT_ID, CKF_RW_SESSION};
 
-use super::super::approach::TokenState;
 use super::super::device::{CertificateOfKey, StoredCertificate};
 use super::super::error::KeyError;
 use super::super::inventory::TokenInfo;
@@ -62,17 +61,6 @@ impl Token {
     /// The token in words.
     pub(super) fn name(&self) -> String {
         self.identity.name()
-    }
-
-    /// What it has shown of itself when its slot was asked.
-    pub(super) fn state(&self) -> TokenState {
-        TokenState {
-            name: self.name(),
-            reference: self.identity.uri().to_string(),
-            login_required: self.flags.login_required(),
-            keypad: self.flags.keypad(),
-            tries: self.flags.tries(),
-        }
     }
 
     /// Makes a call that concerns this token, and notes when the token turns out to be lost.

@@ -7,7 +7,7 @@ use super::approach::{Approach, Stage};
 use super::device::{Device, DeviceOptions};
 use super::error::{KeyError, KeyErrorKind};
 use super::generation::NewKey;
-use super::inventory::{Contents, Inventory};
+use super::inventory::{Contents, Inventory, TpmKeyAttributes};
 use super::public::PublicKey;
 pub use handle::Handle;
 pub use name::Name;
@@ -66,10 +66,19 @@ pub fn approach_handle(approach: &mut Approach, _options: &DeviceOptions) {
     approach.go::<()>(Stage::Library, Err(without_tpm("the handle")));
 }
 
-/// Goes nowhere: this build has no TPM support.
-pub fn approach_key_file(approach: &mut Approach, _pem: &[u8], _options: &DeviceOptions) {
-    approach.go::<()>(Stage::Library, Err(without_tpm("the file")));
+/// What no build without TPM support knows.
+pub struct KeyFileSummary {
+    /// Attributes of a public area.
+    pub attributes: TpmKeyAttributes,
 }
+
+/// Fails: this build has no TPM support.
+pub fn summary(name: &str, _pem: &[u8]) -> Result<KeyFileSummary, KeyError> {
+    Err(without_tpm(name))
+}
+
+/// Goes nowhere: this build has no TPM support.
+pub fn approach_key_file(_approach: &mut Approach, _file: &KeyFileSummary, _options: &DeviceOptions) {}
 
 /// There is no library to keep silent.
 pub fn silence() {}

@@ -3,6 +3,7 @@
 use super::super::approach::{Approach, Landmark, Stage, Tries, WantedSecret};
 use super::super::device::DeviceOptions;
 use super::super::error::KeyError;
+use super::super::inventory::TpmKeyAttributes;
 use super::super::secret::SecretKind;
 use super::context::Tpm;
 use super::key::wants_password;
@@ -17,10 +18,23 @@ pub fn approach_handle(approach: &mut Approach, options: &DeviceOptions) {
     want(approach, SecretKind::TpmKeyPassword, false, options);
 }
 
-/// Appends the way to the TPM that can load this key file. Its own content was judged when its device was opened.
-pub fn approach_key_file(approach: &mut Approach, pem: &[u8], options: &DeviceOptions) {
+/// What a key file tells before its TPM is asked.
+pub struct KeyFileSummary {
+    /// Attributes of its public area.
+    pub attributes: TpmKeyAttributes,
+    wants_password: bool,
+}
+
+/// Reads a `TSS2 PRIVATE KEY` PEM; `name` is what messages call it.
+pub fn summary(name: &str, pem: &[u8]) -> Result<KeyFileSummary, KeyError> {
+    let file = TpmKeyFile::from_pem(pem).map_err(|error| error.context(name))?;
+    Ok(KeyFileSummary { attributes: file.public.attributes(), wants_password: wants_password(&file) })
+}
+
+/// Appends the way to the TPM that can load this key file.
+pub fn approach_key_file(approach: &mut Approach, file: &KeyFileSummary, options: &DeviceOptions) {
     go(approach, options);
-    if TpmKeyFile::from_pem(pem).is_ok_and(|file| wants_password(&file)) {
+    if file.wants_password {
         want(approach, SecretKind::TpmKeyPassword, true, options);
     }
     want(approach, SecretKind::TpmParentPassword, false, options);

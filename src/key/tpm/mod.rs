@@ -31,7 +31,7 @@ mod worker;
 
 use super::device::{Device, DeviceOptions};
 use super::error::KeyError;
-pub use approach::{approach_handle, approach_key_file};
+pub use approach::{KeyFileSummary, approach_handle, approach_key_file, summary};
 pub use generate::{MadeKey, NewKeyPlace, generate};
 pub use handle::Handle;
 pub use inventory::inventory;

@@ -7,7 +7,7 @@ use crate::cli::{Failure, FailureKind};
 use crate::doctor::device::DeviceFact;
 use crate::doctor::secrets::SecretFact;
 use crate::files::Access;
-use crate::key::{Landmark, ModuleNamedBy, ProxiedModule, SecretKind, SourceState, TokenState, Tries};
+use crate::key::{Landmark, ModuleNamedBy, ProxiedModule, SecretKind, SourceState, TokenInfo, Tries};
 
 pub(super) fn device(fact: DeviceFact) -> Words {
     match fact {
@@ -28,7 +28,7 @@ fn landmark_words(landmark: Landmark) -> Words {
     match landmark {
         Landmark::SoftwareKey(None) => Words::new("a key that this process signs with"),
         Landmark::SoftwareKey(Some(access)) => software_key(&access),
-        Landmark::TpmKeyFile(access) => {
+        Landmark::TpmKeyFile { access, .. } => {
             let path = access.map(|access| access.path.display().to_string()).unwrap_or_default();
             Words::new(format!("{path}: a key that only its TPM can use"))
         }
@@ -83,17 +83,17 @@ fn proxied(modules: &[ProxiedModule]) -> Words {
     }
 }
 
-fn tokens_words(tokens: &[TokenState]) -> Words {
-    let login = |token: &TokenState| match (token.login_required, token.keypad) {
+fn tokens_words(tokens: &[TokenInfo]) -> Words {
+    let login = |token: &TokenInfo| match (token.login_required, token.keypad) {
         (false, _) => "wants no login",
         (true, true) => "wants a login at its own keypad",
         (true, false) => "wants a login with a PIN",
     };
     let references: Vec<_> = tokens.iter().map(|token| token.reference.clone()).collect();
     let words = match tokens {
-        [only] => Words::new(format!("{}, which {}", only.name, login(only))),
+        [only] => Words::new(format!("{}, which {}", only.name(), login(only))),
         several => {
-            let names: Vec<_> = several.iter().map(|token| token.name.clone()).collect();
+            let names: Vec<_> = several.iter().map(|token| token.name()).collect();
             Words::new(format!("the reference selects {} tokens: {}", several.len(), listed(&names)))
                 .mend(format!("name one of these:\n  {}", references.join("\n  ")))
         }
@@ -123,6 +123,12 @@ fn tries_words(device: &str, tries: Tries, library: Option<&Path>, final_allowed
         Tries::Untroubled => Words::new(format!("{device} tells of no wrong PIN")),
         Tries::Left(left) => {
             Words::new(format!("{device} allows {left} more wrong passwords")).detail("tries_left", left)
+        }
+        Tries::Unset => Words::new(format!("{device} tells of no user PIN that was set"))
+            .mend("its administrator sets it: pkcs11-tool --module MODULE --login --login-type so --init-pin"),
+        Tries::ToBeChanged => {
+            Words::new(format!("{device} wants its PIN changed: it is the one from the factory, or has expired"))
+                .mend("pkcs11-tool --module MODULE --login --change-pin")
         }
         Tries::Troubled => Words::new(format!("{device}: a wrong PIN was entered since the last right one")),
         Tries::Final if final_allowed => {

@@ -1,18 +1,21 @@
 //! Certificate, key and chain.
 
-use super::{Words, listed};
+use super::{Remedies, Words, listed};
 use crate::cli::{Failure, FailureKind};
 use crate::doctor::certificate::{CertificateFact, Validity};
 use crate::doctor::chain::ChainFact;
 use crate::doctor::key::KeyFact;
 use crate::identity::IdentityReference;
+use crate::key::KeyAttributes;
 use crate::x509::requirements::Violation;
 
 /// Where a certificate that AWS does not take is exchanged.
 const ANOTHER: &str = "have another issued; the request for it: keyanchor csr --help";
 
-/// Where one is exchanged that ends.
-const RENEW: &str = "renew it: keyanchor renew --help";
+/// The command that exchanges one that ends.
+fn renewal(remedies: &Remedies) -> String {
+    format!("renew it: {}", remedies.renew.as_deref().unwrap_or("keyanchor renew"))
+}
 
 pub(super) fn named(reference: &IdentityReference) -> Words {
     let part = |what: &str, text: Option<String>| text.map(|text| format!("{what} {text}"));
@@ -24,7 +27,7 @@ pub(super) fn named(reference: &IdentityReference) -> Words {
     Words::new(listed(&parts.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-pub(super) fn certificate(fact: CertificateFact) -> Words {
+pub(super) fn certificate(fact: CertificateFact, remedies: &Remedies) -> Words {
     match fact {
         CertificateFact::Found { subject, serial } => {
             Words::new(format!("{subject}, serial {serial}")).detail("subject", subject).detail("serial", serial)
@@ -34,24 +37,25 @@ pub(super) fn certificate(fact: CertificateFact) -> Words {
         }
         CertificateFact::Unusable(error) => Words::from(Failure::from(error)),
         CertificateFact::Meets(requirement) => Words::new(requirement.to_string()),
-        CertificateFact::Valid(validity) => valid(&validity),
+        CertificateFact::Valid(validity) => valid(&validity, remedies),
         CertificateFact::Violates(violation) => {
             let mend = match violation {
-                Violation::Expired { .. } => RENEW,
-                Violation::NotYetValid { .. } => "check this machine's clock: timedatectl status",
-                _ => ANOTHER,
+                Violation::Expired { .. } => renewal(remedies),
+                Violation::NotYetValid { .. } => "check this machine's clock: timedatectl status".to_owned(),
+                _ => ANOTHER.to_owned(),
             };
             Words::new(violation.to_string()).kind(FailureKind::Certificate).mend(mend)
         }
     }
 }
 
-fn valid(validity: &Validity) -> Words {
+fn valid(validity: &Validity, remedies: &Remedies) -> Words {
     let Validity { until, days_left } = validity;
-    let words = Words::new(format!("valid until {until}, {days_left} days from now"))
-        .detail("until", until.to_string())
-        .detail("days_left", *days_left);
-    if *days_left < 14 { words.mend(RENEW) } else { words }
+    let words = match *days_left {
+        0.. => Words::new(format!("valid until {until}, {days_left} days from now")),
+        _ => Words::new(format!("it ended at {until}")),
+    };
+    words.detail("until", until.to_string()).detail("days_left", *days_left).mend(renewal(remedies))
 }
 
 pub(super) fn key(fact: KeyFact) -> Words {
@@ -63,6 +67,30 @@ pub(super) fn key(fact: KeyFact) -> Words {
         KeyFact::NeedsLogin => {
             Words::new("needs login: the token shows private keys after one only").mend("run with --sign")
         }
+        KeyFact::PublicHalf { reference, algorithm } => {
+            let kind = algorithm.map_or_else(|| "key".to_owned(), |it| it.to_string());
+            Words::new(format!("needs login: the public half of {reference} ({kind}) shows, the private one after a login"))
+                .mend("run with --sign")
+                .detail("reference", reference)
+        }
+        KeyFact::OtherPublicHalf { reference, fingerprints: [certified, found] } => Words::new(format!(
+            "wanted the key of the certificate (SHA-256 fingerprint {certified}), the public key with its CKA_ID is another \
+             ({found}), of {reference}"
+        ))
+        .kind(FailureKind::Key)
+        .mend("see what is there: keyanchor list"),
+        KeyFact::Attributes(attributes) => protection(&attributes),
+        KeyFact::NoAttributes => Words::new("the device does not say whether the key can leave it"),
+        KeyFact::Mechanism { name, in_hardware } => {
+            let place = if in_hardware { "in hardware" } else { "in the module's software" };
+            Words::new(format!("{name}, {place} by its own account")).detail("mechanism", name)
+        }
+        KeyFact::NoMechanism { algorithm, wanted } => {
+            Words::new(format!("wanted {} to sign with a {algorithm} key, the token has none of them", wanted.join(" or ")))
+                .kind(FailureKind::Key)
+                .mend("make a key of another type: keyanchor generate --algorithm P-256")
+        }
+        KeyFact::Untold(error) => Words::from(Failure::from(error)),
         KeyFact::Unusable(error) | KeyFact::Mismatch(error) => Words::from(Failure::from(error)),
         KeyFact::Certified => Words::new("the certificate is for this key"),
         KeyFact::TakenOnTrust => {
@@ -74,7 +102,20 @@ pub(super) fn key(fact: KeyFact) -> Words {
     }
 }
 
-pub(super) fn chain(fact: ChainFact) -> Words {
+fn protection(attributes: &KeyAttributes) -> Words {
+    let words = match (attributes.signs(), attributes.is_exportable(), attributes.never_left()) {
+        (Some(false), ..) => Words::new("it may not sign").mend("make one that may: keyanchor generate"),
+        (_, Some(true), _) => Words::new("it can leave the device: whoever may use it may copy it")
+            .mend("make one that cannot: keyanchor generate"),
+        (_, Some(false), Some(true)) => Words::new("it was made on the device and cannot leave it"),
+        (_, Some(false), _) => Words::new("it cannot leave the device; whether it was made there is not told"),
+        (_, None, _) => Words::new("the device does not say whether it can leave it"),
+    };
+    let words = words.kind(FailureKind::Key).detail("exportable", attributes.is_exportable());
+    words.detail("pin_per_signature", attributes.wants_pin_per_signature())
+}
+
+pub(super) fn chain(fact: ChainFact, remedies: &Remedies) -> Words {
     let words = match fact {
         ChainFact::Path { sent, root, missing, left_out } => path(&sent, root, missing, left_out),
         ChainFact::WrongIssuer { issuer, subject } => {
@@ -86,17 +127,21 @@ pub(super) fn chain(fact: ChainFact) -> Words {
                 .mend("give those between the leaf and the trust anchor: --intermediates FILE")
         }
         ChainFact::Unusable(error) => return Words::from(Failure::from(error)),
-        ChainFact::Anchored { anchor } => Words::new(format!("the path ends at the trust anchor {anchor}")),
+        ChainFact::Anchored => Words::new("the path ends at the trust anchor"),
         ChainFact::NotAnchored { missing, anchors } => Words::new(format!(
             "the path ends before {missing}, and the trust anchor is {}: what is between is missing, or it is another CA's",
             listed(&anchors)
         ))
         .mend("give what is missing: --intermediates FILE"),
-        ChainFact::Valid { first } => valid(&first),
-        ChainFact::Doubtful { subject, violations } => {
-            Words::new(format!("AWS may refuse the intermediate certificate {subject}: {}", listed(&violations)))
-                .mend("have the CA's newer one: --intermediates FILE")
+        ChainFact::SelfSigned => {
+            Words::new("the certificate signed itself, so that no trust anchor can have issued it").mend(ANOTHER)
         }
+        ChainFact::Authorities(count) => Words::new(format!("the {count} issuers that were found are CAs as they must be")),
+        ChainFact::Unfit { subject, violations } => {
+            Words::new(format!("Roles Anywhere does not take the issuer {subject}: {}", listed(&violations)))
+                .mend("have the CA's other one: --intermediates FILE")
+        }
+        ChainFact::Valid { first } => valid(&first, remedies),
     };
     words.kind(FailureKind::Certificate)
 }

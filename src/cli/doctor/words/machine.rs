@@ -1,5 +1,7 @@
 //! What stands on this machine beside key and certificate: the configuration file, and the environment.
 
+use std::path::PathBuf;
+
 use super::{Words, listed, word};
 use crate::cli::FailureKind;
 use crate::doctor::configuration::ConfigurationFact;
@@ -68,6 +70,27 @@ pub(super) fn environment(fact: EnvironmentFact) -> Words {
             Words::new(format!("SDKs take the credentials of {} and never ask for those of a profile", listed(&names)))
                 .mend(format!("unset {}", names.join(" ")))
                 .detail("variables", names)
+        }
+        EnvironmentFact::Profile { profile, process, before } => {
+            profile_words(profile.as_str(), process, before).detail("profile", profile.as_str())
+        }
+    }
+}
+
+fn profile_words(profile: &str, process: Option<String>, before: Option<(PathBuf, Vec<(String, usize)>)>) -> Words {
+    let asks = process.map(|program| format!("the profile {profile} asks {program}"));
+    match (asks, before) {
+        (None, None) => Words::new(format!("no file gives the profile {profile} credentials")),
+        (Some(asks), None) => Words::new(asks),
+        (asks, Some((path, settings))) => {
+            let names: Vec<_> = settings.iter().map(|(name, line)| format!("{name} (line {line})")).collect();
+            let line = settings.first().map_or(1, |(_, line)| *line);
+            let first = format!("{} gives it {}", path.display(), listed(&names));
+            let found = match asks {
+                Some(asks) => format!("{asks}, but {first}, which SDKs take first"),
+                None => format!("the profile {profile} asks nobody: {first}"),
+            };
+            Words::new(found).mend(format!("take the lines out: ${{EDITOR:-vi}} +{line} {}", word(&path)))
         }
     }
 }

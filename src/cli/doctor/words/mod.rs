@@ -20,17 +20,24 @@ pub struct Words {
     pub(super) details: Map<String, Value>,
 }
 
+/// Commands that name the same identity again.
+#[derive(Default)]
+pub struct Remedies {
+    /// Renews its certificate.
+    pub(super) renew: Option<String>,
+}
+
 /// A fact in words.
-pub fn of(fact: Fact) -> Words {
+pub fn of(fact: Fact, remedies: &Remedies) -> Words {
     match fact {
         Fact::Configuration(fact) => machine::configuration(fact),
         Fact::Environment(fact) => machine::environment(fact),
         Fact::Identity(reference) => identity::named(&reference),
         Fact::Device(fact) => device::device(fact),
         Fact::Secret(fact) => device::secret(fact),
-        Fact::Certificate(fact) => identity::certificate(fact),
+        Fact::Certificate(fact) => identity::certificate(fact, remedies),
         Fact::Key(fact) => identity::key(fact),
-        Fact::Chain(fact) => identity::chain(fact),
+        Fact::Chain(fact) => identity::chain(fact, remedies),
         Fact::Session(fact) => service::session(fact),
         Fact::Network(fact) => service::network(fact),
         Fact::Clock(fact) => service::clock(fact),
