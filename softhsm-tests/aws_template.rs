@@ -221,9 +221,36 @@ fn what_would_not_work_at_aws_is_refused_here() {
         (7, &["--certificate", text(&leaf), "--subject-cn", "web-02"], "found one that gives \"web-01\""),
         (7, &["--subject-cn", "web", "--crl", text(&no_crl)], "--crl: wanted a revocation list"),
         (7, &["--subject-cn", "web", "--crl", "/nonexistent"], "no such file"),
+        (2, &["--subject-cn", "web", "--crl", "a", "--crl", "b", "--crl", "c"], "--crl: wanted at most 2"),
     ] {
         scene.bare(flags).run().fails_with(code).stderr_contains(said).stderr_lacks("4711");
     }
     let anchor = keyanchor(["aws-template", "--any-subject", "--trust-anchor", text(&leaf)]).run();
     anchor.fails_with(7).stderr_contains("CN=web-01 is no trust anchor for AWS");
+}
+
+#[test]
+fn an_authority_of_ones_own_needs_no_other_tool() {
+    let (folder, key) = (Folder::new(), KeyFile::generate(Key::Ec256));
+    let ca = folder.join("ca");
+    let at_ca = |words: &[&str]| {
+        let run = keyanchor([&["ca", words[0], "--ca", text(&ca)], &words[1..]].concat());
+        run.run().succeeds();
+    };
+    at_ca(&["init", "--subject", "CN=Root", "--intermediate-subject", "CN=Issuing"]);
+    let (certificate, list) = (folder.join("web.pem"), ca.join("intermediate.crl"));
+    at_ca(&["issue", "--private-key", text(key.path()), "--subject", "CN=web-03", "--certificate", text(&certificate)]);
+    at_ca(&["crl"]);
+    let files = ["--certificate", text(&certificate), "--private-key", text(key.path()), "--crl", text(&list)];
+    let commands = keyanchor(["aws-template", "--cli", "--name", "web", "--ca", text(&ca)]).args(files).run();
+    let [_, anchor, _, profile, _, role] = ARNS;
+    let answers = format!(
+        "case $2 in create-trust-anchor) echo {anchor};; create-role) echo {role};; create-profile) echo {profile};; esac"
+    );
+    runs(commands.succeeds().text(), &folder, &answers).0.succeeds();
+    let sandbox = Sandbox::start(["--trust-anchor", text(&ca.join("root.pem"))]);
+    let here = ["--endpoint", sandbox.endpoint(), "--ca-bundle", text(sandbox.ca())];
+    let run = keyanchor(["credential-process", "--identity", "web"]).args(here);
+    Printed::by(&run.env("HOME", folder.path()).run());
+    assert!(sandbox.requests("/sessions").pop().unwrap().contains("leaf=\"CN=web-03\""), "{}", sandbox.log());
 }

@@ -25,6 +25,9 @@ use crate::x509::{Certificate, read_intermediates};
 /// The session tag that a role wants where nothing else is said.
 const COMMON_NAME: &str = "x509Subject/CN";
 
+/// How many revocation lists AWS takes for a trust anchor (quotas of Roles Anywhere).
+const MOST_LISTS: usize = 2;
+
 /// The name of trust anchor, profile and role where nothing else is said.
 const NAME: &str = "keyanchor";
 
@@ -47,9 +50,9 @@ pub struct Args {
     /// Directory of keyanchor ca, whose root.pem is the trust anchor
     #[arg(long, value_name = "DIR", help_heading = "Trust anchor")]
     ca: Option<String>,
-    /// PEM file of what the CA has revoked
-    #[arg(long, value_name = "FILE", help_heading = "Trust anchor")]
-    crl: Option<String>,
+    /// PEM file of what the CA or an intermediate has revoked; repeatable
+    #[arg(long, value_name = "FILE", action = Append, help_heading = "Trust anchor")]
+    crl: Vec<String>,
     /// Name of trust anchor and profile [default: keyanchor]
     #[arg(long, value_name = "NAME", help_heading = "Names")]
     name: Option<String>,
@@ -218,24 +221,14 @@ impl Args {
         Ok(Some(session_tags(&leaf)?))
     }
 
-    fn revocations(&self) -> Result<Option<RevocationList>, Failure> {
-        let Some(path) = set(self.crl.as_deref()).map(Path::new) else { return Ok(None) };
-        let other = |found: &str| {
-            let name = shell_word(&path.display().to_string());
-            Failure::new(FailureKind::Certificate, format!("--crl: wanted a revocation list in PEM, found {found}"))
-                .with_hint(format!("openssl crl -inform DER -in {name} -out crl.pem"))
-        };
-        let content = files::read(path)
-            .map_err(|error| Failure::new(FailureKind::Certificate, error.to_string()).in_flag("--crl"))?;
-        let blocks = files::blocks(&content.octets).map_err(|error| other(&error.to_string()))?;
-        match blocks.as_slice() {
-            [list] if list.label == "X509 CRL" => {
-                let path = std::path::absolute(path).unwrap_or(path.to_owned());
-                let der = list.decode().map_err(|error| other(&error.to_string()))?;
-                Ok(Some(RevocationList { pem: pem("X509 CRL", &der), path: path.display().to_string() }))
-            }
-            [] => Err(other("none")),
-            _ => Err(other("something else")),
+    fn revocations(&self) -> Result<Vec<RevocationList>, Failure> {
+        let paths: Vec<_> = self.crl.iter().filter(|path| !path.is_empty()).map(Path::new).collect();
+        match paths.len() > MOST_LISTS {
+            true => Err(usage(format!("--crl: wanted at most {MOST_LISTS}, found {}", paths.len()))),
+            false => paths
+                .into_iter()
+                .map(|path| revocation_list(path).map_err(|failure| failure.in_flag("--crl")))
+                .collect(),
         }
     }
 
@@ -264,6 +257,27 @@ impl Args {
             true => Ok(Some(format!("keyanchor configure --identity {name} {}", draft.into_flags()?.join(" ")))),
             false => Ok(None),
         }
+    }
+}
+
+/// The one list in the file.
+fn revocation_list(path: &Path) -> Result<RevocationList, Failure> {
+    let other = |found: &str| {
+        let name = path.display().to_string();
+        let message = format!("wanted a revocation list in PEM, found {found} in {name}");
+        Failure::new(FailureKind::Certificate, message)
+            .with_hint(format!("openssl crl -inform DER -in {} -out crl.pem", shell_word(&name)))
+    };
+    let content = files::read(path).map_err(|error| Failure::new(FailureKind::Certificate, error.to_string()))?;
+    let blocks = files::blocks(&content.octets).map_err(|error| other(&error.to_string()))?;
+    match blocks.as_slice() {
+        [list] if list.label == "X509 CRL" => {
+            let der = list.decode().map_err(|error| other(&error.to_string()))?;
+            let path = std::path::absolute(path).unwrap_or(path.to_owned());
+            Ok(RevocationList { pem: pem("X509 CRL", &der), path: path.display().to_string() })
+        }
+        [] => Err(other("none")),
+        _ => Err(other("something else")),
     }
 }
 

@@ -18,8 +18,8 @@ pub struct AwsSetup {
     pub role_name: String,
     /// The CA's certificates, PEM.
     pub trust_anchor: String,
-    /// What the CA has revoked.
-    pub revocations: Option<RevocationList>,
+    /// What the CA and its intermediates have revoked.
+    pub revocations: Vec<RevocationList>,
     /// Session tags that the role wants, such as `x509Subject/CN`, and the values that it takes for each.
     pub tags: Vec<(String, Vec<String>)>,
     /// Policies of the role.
@@ -59,6 +59,12 @@ impl AwsSetup {
     /// Commands for a POSIX shell, one per line, that make the same.
     pub fn commands(&self) -> String {
         commands::write(self)
+    }
+
+    /// Each list with what sets its name apart: nothing for the first, then a number.
+    fn numbered_revocations(&self) -> impl Iterator<Item = (String, &RevocationList)> {
+        let suffix = |number: usize| if number == 1 { String::new() } else { number.to_string() };
+        self.revocations.iter().enumerate().map(move |(index, list)| (suffix(index + 1), list))
     }
 
     fn role_session_duration(&self) -> Option<u32> {
@@ -104,10 +110,10 @@ mod tests {
             name: "web".into(),
             role_name: "web-role".into(),
             trust_anchor: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
-            revocations: Some(RevocationList {
+            revocations: vec![RevocationList {
                 pem: "-----BEGIN X509 CRL-----\nBB\n-----END X509 CRL-----\n".into(),
                 path: "/my ca/crl.pem".into(),
-            }),
+            }],
             tags: vec![
                 ("x509Subject/CN".into(), vec!["it's".into(), "b".into()]),
                 ("x509Issuer/O".into(), vec!["Example: Org".into()]),
@@ -195,6 +201,16 @@ Outputs:
     }
 
     #[test]
+    fn several_lists_have_names_of_their_own() {
+        let mut setup = setup();
+        setup.revocations.push(setup.revocations[0].clone());
+        let template = setup.template();
+        assert!(template.contains("\n  Revocations:\n") && template.contains("\n  Revocations2:\n"), "{template}");
+        assert!(template.contains("Name: 'web2'"), "{template}");
+        assert!(setup.commands().contains("import-crl --name web2 --enabled"), "{}", setup.commands());
+    }
+
+    #[test]
     fn the_commands_hand_on_what_aws_answers() {
         let commands = setup().commands();
         let lines: Vec<_> = commands.lines().filter(|line| !line.starts_with('#')).collect();
@@ -220,7 +236,7 @@ Outputs:
     #[test]
     fn what_is_not_asked_for_is_not_there() {
         let setup = AwsSetup {
-            revocations: None,
+            revocations: Vec::new(),
             tags: Vec::new(),
             managed_policies: Vec::new(),
             session_duration: None,

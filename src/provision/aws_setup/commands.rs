@@ -15,9 +15,11 @@ pub(super) fn write(setup: &AwsSetup) -> String {
             .to_owned(),
         trust_anchor(setup),
     ];
-    lines.extend(setup.revocations.as_ref().map(|list| {
+    lines.extend(setup.numbered_revocations().map(|(number, list)| {
         let file = shell_word(&format!("fileb://{}", list.path));
-        format!("aws rolesanywhere import-crl --name {name} --enabled --trust-anchor-arn \"$TRUST_ANCHOR_ARN\" --crl-data {file}")
+        format!(
+            "aws rolesanywhere import-crl --name {name}{number} --enabled --trust-anchor-arn \"$TRUST_ANCHOR_ARN\" --crl-data {file}"
+        )
     }));
     lines.push(create_role(setup));
     lines.extend(

@@ -57,10 +57,10 @@ fn trust_anchor(setup: &AwsSetup, text: &mut String) -> fmt::Result {
 }
 
 fn revocations(setup: &AwsSetup, text: &mut String) -> fmt::Result {
-    let Some(list) = &setup.revocations else { return Ok(()) };
-    write!(
-        text,
-        "  Revocations:
+    for (number, list) in setup.numbered_revocations() {
+        write!(
+            text,
+            "  Revocations{number}:
     Type: AWS::RolesAnywhere::CRL
     Properties:
       Name: {}
@@ -68,9 +68,11 @@ fn revocations(setup: &AwsSetup, text: &mut String) -> fmt::Result {
       TrustAnchorArn: !GetAtt TrustAnchor.TrustAnchorArn
       CrlData: |
 ",
-        Quoted(&setup.name)
-    )?;
-    block(&list.pem, 8, text)
+            Quoted(&format!("{}{number}", setup.name))
+        )?;
+        block(&list.pem, 8, text)?;
+    }
+    Ok(())
 }
 
 fn role(setup: &AwsSetup, text: &mut String) -> fmt::Result {
