@@ -69,7 +69,10 @@ fn read(settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Fa
             let listing = device.listing().ok_or_else(|| {
                 Failure::new(FailureKind::Key, format!("wanted a token that lists certificates, found none for {uri}"))
             })?;
-            list(&matching(listing.certificates())?)
+            let mut stored = matching(listing.certificates())?;
+            // Tokens list in an order that changes.
+            stored.sort_by(|one, other| (&one.reference, &one.der).cmp(&(&other.reference, &other.der)));
+            list(&stored)
         }
     };
     print(text)
