@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "exec",
     "update",
     "cache",
+    "list",
     "generate",
     "csr",
     "certificate",

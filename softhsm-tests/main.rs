@@ -26,6 +26,7 @@ mod generate;
 mod help;
 mod identity;
 mod key_file;
+mod listing;
 mod man;
 mod overlap;
 mod pins;

@@ -2,11 +2,14 @@
 //! goes through its traits.
 
 mod choose;
+mod overview;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+
+pub use overview::{Overview, OverviewCertificate, OverviewKey};
 
 use crate::files::{self, FileError};
 use crate::key::pkcs11::Uri;

@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -77,6 +78,12 @@ class Token:
         self.tool("--read-object", "--type", "pubkey", "--id", identifier, "--output-file", der)
         run("openssl", "pkey", "-pubin", "-inform", "DER", "-in", der, "-out", public)
         self.add_certificate(pki.certify(label, public), identifier, label)
+
+    def fill(self, pairs, certificates, pem):
+        der = self.folder / "filling.crt"
+        run("openssl", "x509", "-in", pem, "-outform", "DER", "-out", der)
+        filling = pathlib.Path(__file__).with_name("filling.py")
+        run(sys.executable, filling, self.module, "bench", TEST_PIN, pairs, certificates, der, env=self.env)
 
     def add_certificate(self, pem, identifier, label):
         der = self.folder / f"{label}.crt"

@@ -134,6 +134,16 @@ impl<'a> IdentitySettings<'a> {
         Self { flags, name: None, file }
     }
 
+    /// Whether flags or file name a key or a certificate.
+    pub fn names_something(&self) -> bool {
+        self.flags.names_key_or_certificate() || self.file.key.is_some() || self.file.certificate.is_some()
+    }
+
+    /// Whether flags name a PKCS#11 module, and whether they name a TPM.
+    pub fn names_ways(&self) -> (bool, bool) {
+        (set(self.flags.pkcs11_lib.as_deref()).is_some(), set(self.flags.tcti.as_deref()).is_some())
+    }
+
     /// What is named, before anything is opened.
     pub fn reference(&self) -> Result<IdentityReference, Failure> {
         Ok(self.named()?.0)

@@ -18,6 +18,7 @@ mod generate;
 mod identity_args;
 mod identity_draft;
 mod identity_settings;
+mod list;
 mod log;
 mod man;
 mod out_args;
@@ -69,6 +70,7 @@ enum Command {
     Exec(Box<exec::Args>),
     Update(Box<update::Args>),
     Cache(cache::Args),
+    List(Box<list::Args>),
     Generate(Box<generate::Args>),
     Csr(Box<csr::Args>),
     Certificate(certificate::Args),
@@ -114,6 +116,7 @@ fn run(command: Command) -> u8 {
         Command::Env(args) => conclude(env::run(&args)),
         Command::Exec(args) => exec::run(&args),
         Command::Update(args) => update::run(&args),
+        Command::List(args) => list::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Csr(args) => csr::run(&args),
         Command::Certificate(args) => certificate::run(&args),

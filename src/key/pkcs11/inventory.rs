@@ -93,9 +93,10 @@ fn keys(api: &Api, token: &mut Token, uri: &Uri) -> Result<Vec<KeyEntry>, KeyErr
         }
         entries.push(entry(token, key, attributes, false, uri));
     }
-    let mut alone: Vec<_> = public.into_values().flatten().collect();
-    alone.sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));
-    entries.extend(alone.into_iter().map(|key| entry(token, key, TokenKeyAttributes::default(), true, uri)));
+    let alone = public.into_values().flatten();
+    entries.extend(alone.map(|key| entry(token, key, TokenKeyAttributes::default(), true, uri)));
+    // Tokens list in an order that changes.
+    entries.sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));
     let times = times(entries.iter().map(|key| &key.reference));
     entries.iter_mut().for_each(|key| key.ambiguous = times.get(&key.reference).is_some_and(|times| *times > 1));
     Ok(entries)
@@ -143,6 +144,7 @@ fn certificates(api: &Api, token: &mut Token, uri: &Uri) -> Result<Vec<Certifica
         let id = stored.id.filter(|id| !id.is_empty());
         entries.push(CertificateEntry { reference: stored.reference, ambiguous: false, label, id, der: stored.der });
     }
+    entries.sort_by(|one, other| (&one.label, &one.id, &one.der).cmp(&(&other.label, &other.id, &other.der)));
     let times = times(entries.iter().map(|entry| &entry.reference));
     entries.iter_mut().for_each(|entry| entry.ambiguous = times.get(&entry.reference).is_some_and(|times| *times > 1));
     Ok(entries)
