@@ -39,6 +39,7 @@ const VERBS: &[[&str; 2]] = &[
     ["ca", "list"],
     ["certificate", "show"],
     ["certificate", "check"],
+    ["certificate", "import"],
     ["certificate", "export"],
 ];
 

@@ -25,6 +25,7 @@ mod fault_module_works;
 mod generate;
 mod help;
 mod identity;
+mod importing;
 mod key_file;
 mod listing;
 mod man;

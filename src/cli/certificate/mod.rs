@@ -2,6 +2,7 @@
 
 mod check;
 mod export;
+mod import;
 mod show;
 
 use super::identity_args::IdentityArgs;
@@ -25,7 +26,7 @@ Examples:
   The flags of a verb:
     keyanchor certificate show --help";
 
-/// Show, check or export a certificate
+/// Show, check, import or export a certificate
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -37,6 +38,7 @@ pub struct Args {
 enum Verb {
     Show(Box<show::Args>),
     Check(Box<check::Args>),
+    Import(Box<import::Args>),
     Export(Box<export::Args>),
 }
 
@@ -45,6 +47,7 @@ pub fn run(args: &Args) -> u8 {
     match &args.verb {
         Verb::Show(args) => show::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Import(args) => import::run(args),
         Verb::Export(args) => export::run(args),
     }
 }
