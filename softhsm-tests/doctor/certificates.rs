@@ -44,6 +44,8 @@ fn a_certificate_that_ends_soon_is_noted() {
         let report = Report::of(on_files(&sandbox, &key, &leaf), 0);
         report.says("certificate.validity", standing, &format!("{days} days from now"));
         assert_eq!(report.check("certificate.validity")["details"]["days_left"], days);
+        let other = Report::of(on_files(&sandbox, &key, &leaf).args(["--warn-expiry", &(days + 2).to_string()]), 0);
+        other.says("certificate.validity", "note", "").mends("certificate.validity", "keyanchor renew --private-key");
     }
 }
 

@@ -122,3 +122,14 @@ fn a_key_that_wants_a_pin_for_each_signature_needs_a_source_for_it() {
     report.says("secret.context-pin", "good", "KEYANCHOR_CONTEXT_PIN").says("key.signature", "good", "");
     assert_eq!((fault.context_pins_tried(), fault.calls().of("C_Sign")), (1, 1));
 }
+
+#[test]
+fn a_pin_in_the_uri_is_noted_and_not_repeated() {
+    let scene = Scene::new();
+    let uri = format!("pkcs11:token=demo;object=server?pin-value={TEST_USER_PIN}");
+    let report = Report::of(scene.doctor_on(&uri), 0);
+    report
+        .says("secret.user-pin", "note", "stands on the command line")
+        .mends("secret.user-pin", "--pin-source file:PATH");
+    assert!(!report.1.text().contains(TEST_USER_PIN) && !report.1.stderr.contains(TEST_USER_PIN), "{}", report.1);
+}

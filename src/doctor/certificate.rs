@@ -7,8 +7,22 @@ use crate::identity::IdentityError;
 use crate::x509::{Certificate, requirements};
 use requirements::{Requirement, Violation};
 
-/// From so many days before its end, a certificate is to be renewed.
-const RENEW_FROM: i64 = 14;
+/// The moment of the check, and what counts as lasting.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting {
+    /// The moment.
+    pub now: Timestamp,
+    /// From so many days before its end, a certificate is to be renewed.
+    pub renew_from: u32,
+}
+
+impl Lasting {
+    /// Notes a certificate that does not last.
+    pub(super) fn judge(&self, validity: &Validity) -> Standing {
+        let wanted = SignedDuration::from_hours(24 * i64::from(self.renew_from));
+        if validity.until.duration_since(self.now) < wanted { Standing::Note } else { Standing::Good }
+    }
+}
 
 /// What was found of it.
 #[derive(Debug)]
@@ -47,11 +61,6 @@ impl Validity {
         let until = certificate.not_after();
         Self { until, days_left: until.duration_since(now).as_hours().div_euclid(24) }
     }
-
-    /// Whether it is to be renewed.
-    pub fn ends_soon(&self, now: Timestamp) -> bool {
-        self.until.duration_since(now) < SignedDuration::from_hours(24 * RENEW_FROM)
-    }
 }
 
 /// The checks of a leaf's requirements, in the order of the road.
@@ -66,18 +75,17 @@ const REQUIREMENTS: [Check; 7] = [
 ];
 
 /// Every requirement at this moment.
-pub fn check(leaf: &Certificate, now: Timestamp) -> Vec<Finding> {
+pub fn check(leaf: &Certificate, lasting: Lasting) -> Vec<Finding> {
     let found = CertificateFact::Found { subject: leaf.subject().to_string(), serial: leaf.serial_hex() };
     let mut findings = vec![Finding::new(Check::CertificateFound, Standing::Good, found)];
-    let checks = requirements::of_leaf(leaf, now).into_iter();
+    let checks = requirements::of_leaf(leaf, lasting.now).into_iter();
     findings.extend(checks.filter_map(|checked| {
         let check = of(checked.requirement)?;
         Some(match (checked.violation, check) {
             (Some(violation), _) => Finding::new(check, Standing::Bad, CertificateFact::Violates(violation)),
             (None, Check::CertificateValidity) => {
-                let validity = Validity::at(leaf, now);
-                let standing = if validity.ends_soon(now) { Standing::Note } else { Standing::Good };
-                Finding::new(check, standing, CertificateFact::Valid(validity))
+                let validity = Validity::at(leaf, lasting.now);
+                Finding::new(check, lasting.judge(&validity), CertificateFact::Valid(validity))
             }
             (None, _) => Finding::new(check, Standing::Good, CertificateFact::Meets(checked.requirement)),
         })

@@ -1,8 +1,6 @@
 //! The issuers: what is sent, whether the path ends at the trust anchor, and how long they last.
 
-use jiff::Timestamp;
-
-use super::certificate::Validity;
+use super::certificate::{Lasting, Validity};
 use super::finding::{Check, Finding, Standing};
 use crate::identity::IdentityError;
 use crate::x509::assessment::{Assessment, Ending, Role};
@@ -72,13 +70,13 @@ pub fn check(
     chain: &Chain,
     intermediates: usize,
     anchors: Option<&[Certificate]>,
-    now: Timestamp,
+    lasting: Lasting,
 ) -> Vec<Finding> {
-    let assessment = Assessment::new(leaf, chain, anchors, now);
+    let assessment = Assessment::new(leaf, chain, anchors, lasting.now);
     let mut findings = vec![path(leaf, chain, intermediates)];
     findings.extend(anchored(&assessment.ending, anchors));
     findings.extend(authorities(assessment));
-    findings.extend(validity(chain, now));
+    findings.extend(validity(chain, lasting));
     findings
 }
 
@@ -149,11 +147,13 @@ fn authorities(assessment: Assessment<'_>) -> Option<Finding> {
 }
 
 /// The one that ends first, or has ended.
-fn validity(chain: &Chain, now: Timestamp) -> Option<Finding> {
-    let first =
-        chain.certificates.iter().map(|certificate| Validity::at(certificate, now)).min_by_key(|it| it.until)?;
-    let standing = if first.ends_soon(now) { Standing::Note } else { Standing::Good };
-    Some(Finding::new(Check::ChainValidity, standing, ChainFact::Valid { first }))
+fn validity(chain: &Chain, lasting: Lasting) -> Option<Finding> {
+    let first = chain
+        .certificates
+        .iter()
+        .map(|certificate| Validity::at(certificate, lasting.now))
+        .min_by_key(|it| it.until)?;
+    Some(Finding::new(Check::ChainValidity, lasting.judge(&first), ChainFact::Valid { first }))
 }
 
 fn subjects(certificates: &[Certificate]) -> Vec<String> {

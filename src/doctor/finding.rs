@@ -65,8 +65,6 @@ pub enum Fact {
     Misread,
     /// Nothing: this check failed before, and the skipped one stands on it.
     Awaits(Check),
-    /// Nothing: the check costs something, and nobody asked for it.
-    NotAsked,
 }
 
 /// Declares the checks once, with their names, in the order of the road.

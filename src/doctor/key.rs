@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::finding::{Check, Fact, Finding, Standing};
+use super::finding::{Check, Finding, Standing};
 use crate::identity::IdentityError;
 use crate::key::{
     CertificateOfKey, HashAlgorithm, KeyAlgorithm, KeyAttributes, KeyEntry, KeyError, KeyErrorKind, Mechanism,
@@ -66,6 +66,11 @@ pub enum KeyFact {
     },
     /// The token does not tell.
     Untold(KeyError),
+    /// Nobody asked for a signature.
+    NotAsked {
+        /// It takes a login.
+        login: bool,
+    },
     /// It signed.
     Signed {
         /// How long the device took, with its login and touch.
@@ -173,9 +178,9 @@ fn is(error: &IdentityError, kind: KeyErrorKind) -> bool {
 }
 
 /// Makes one signature and verifies it in software, where it is asked for.
-pub fn signature(key: &dyn SigningKey, sign: bool) -> Finding {
+pub fn signature(key: &dyn SigningKey, sign: bool, login: bool) -> Finding {
     if !sign {
-        return Finding::new(Check::KeySignature, Standing::Skipped, Fact::NotAsked);
+        return Finding::new(Check::KeySignature, Standing::Skipped, KeyFact::NotAsked { login });
     }
     match signed(key) {
         Ok(took) => Finding::new(Check::KeySignature, Standing::Good, KeyFact::Signed { took }),
@@ -183,11 +188,11 @@ pub fn signature(key: &dyn SigningKey, sign: bool) -> Finding {
     }
 }
 
-/// There is no key to make one with.
+/// There is no key to make one with; or nobody asked for one.
 pub fn no_signature(earlier: Check, sign: bool) -> Finding {
     match sign {
         true => Finding::awaits(Check::KeySignature, earlier),
-        false => Finding::new(Check::KeySignature, Standing::Skipped, Fact::NotAsked),
+        false => Finding::new(Check::KeySignature, Standing::Skipped, KeyFact::NotAsked { login: true }),
     }
 }
 

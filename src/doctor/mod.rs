@@ -11,6 +11,7 @@ pub mod configuration;
 pub mod device;
 pub mod environment;
 mod finding;
+mod identity;
 pub mod key;
 pub mod network;
 pub mod secrets;

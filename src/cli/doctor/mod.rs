@@ -16,7 +16,7 @@ use super::identity_settings::IdentitySettings;
 use super::log::LogArgs;
 use super::output::print;
 use super::session_args::{RoleArns, SessionArgs};
-use super::values::{SWITCH, set, switch};
+use super::values::{SWITCH, set, switch, without};
 use super::{Failure, FailureKind};
 use crate::doctor::{Check, Finding, Named, Road, walk};
 use crate::key::Devices;
@@ -50,7 +50,7 @@ Examples:
 
 /// Check every step from the device to the service, and say what mends it
 #[derive(clap::Args)]
-#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES, mut_args(|flag| without(&["no_preflight"], flag)))]
 pub struct Args {
     #[command(flatten)]
     identity: IdentityArgs,
@@ -124,6 +124,7 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
         Some(reference) => Named::This(reference),
         None => Named::Misread,
     };
+    let file = settings.as_ref().map(IdentitySettings::file).cloned().unwrap_or_default();
     let renew = settings.as_ref().and_then(|settings| settings.renewal().ok());
     let road = Road {
         configuration: args.identity.location(),
@@ -133,6 +134,7 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
         session: session(args, settings.as_ref(), &mut misread),
         client: client(args, settings.as_ref(), &mut misread),
         sign: args.sign,
+        renew_from: args.session.warn_expiry(&file)?,
     };
     Ok(Asked { road, misread, remedies: Remedies { renew } })
 }

@@ -96,6 +96,12 @@ pub(super) fn key(fact: KeyFact) -> Words {
         KeyFact::TakenOnTrust => {
             Words::new("the device shows no public key to compare; the identifiers agree").mend("run with --sign")
         }
+        KeyFact::NotAsked { login: true } => {
+            Words::new("not tried: a signature takes a login, and perhaps a touch").mend("add --sign")
+        }
+        KeyFact::NotAsked { login: false } => {
+            Words::new("not tried: a signature may take a password or a touch").mend("add --sign")
+        }
         KeyFact::Signed { took } => Words::new(format!("made and verified one signature in {} ms", took.as_millis()))
             .detail("milliseconds", u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         KeyFact::DidNotSign(error) => Words::from(Failure::from(error)),

@@ -42,7 +42,6 @@ pub fn of(fact: Fact, remedies: &Remedies) -> Words {
         Fact::Network(fact) => service::network(fact),
         Fact::Clock(fact) => service::clock(fact),
         Fact::Awaits(earlier) => awaits(earlier),
-        Fact::NotAsked => Words::new("not tried: it wants a login, and perhaps a touch").mend("add --sign"),
         Fact::Misread => Words::new("flags or configuration file cannot be understood"),
     }
 }
