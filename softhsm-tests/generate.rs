@@ -132,6 +132,7 @@ fn a_taken_label_or_id_is_named_and_nothing_is_made() {
     ] {
         let outcome = generate(&token, reference).run();
         outcome.fails_with(KEY).stderr_contains(taken).stderr_contains("id=%01;object=server");
+        outcome.stderr_contains("hint: see what is there: keyanchor list --pkcs11-lib ");
         assert_eq!(token.listing(), before);
     }
 }

@@ -54,7 +54,7 @@ fn a_certificate_that_is_missing_is_told() {
     let scene = Scene::new();
     scene.token.delete_certificate("01");
     let report = Report::of(scene.doctor().arg("--sign"), 3);
-    report.only_bad(&["certificate.found"]).mends("certificate.found", "pkcs11-tool");
+    report.only_bad(&["certificate.found"]).mends("certificate.found", "keyanchor list");
     // A token that shows no certificate may hide one until a login; one that shows others does not.
     let found = Report::of(scene.doctor(), 0);
     found.says("certificate.found", "note", "shows more after a login").mends("certificate.found", "--sign");

@@ -51,7 +51,7 @@ fn a_token_that_is_not_there_is_told_with_those_that_are() {
     let scene = Scene::new();
     scene.token.hsm().token("other");
     let report = Report::of(scene.doctor_on("pkcs11:token=dmeo"), 3);
-    report.only_bad(&["device.token"]).mends("device.token", "pkcs11-tool --module");
+    report.only_bad(&["device.token"]).mends("device.token", "keyanchor list --pkcs11-lib");
     report.says("device.token", "bad", "pkcs11:token=demo;serial=").says("device.token", "bad", "token=other");
     report.says("key.found", "skip", "device.token comes first");
 }
@@ -71,7 +71,7 @@ fn a_key_that_is_not_there_is_told_after_a_login() {
     Report::of(scene.doctor(), 0).says("key.found", "note", "needs login").mends("key.found", "--sign");
     let report = Report::of(scene.doctor().arg("--sign"), 3);
     report.only_bad(&["key.found"]).says("key.found", "bad", "no private key on token 'demo'");
-    report.mends("key.found", "pkcs11-tool --module").says("key.signature", "skip", "key.found comes first");
+    report.mends("key.found", "keyanchor list --pkcs11-lib").says("key.signature", "skip", "key.found comes first");
     report.says("certificate.validity", "good", "");
 }
 
@@ -84,7 +84,7 @@ fn a_key_of_another_certificate_is_told() {
     let run = run.arg(SoftHsm::module()).arg("--certificate").arg(other.pem_path()).envs(scene.token.env());
     let report = Report::of(run.env("KEYANCHOR_PIN", TEST_USER_PIN), 3);
     report.only_bad(&["key.certificate"]).says("key.certificate", "bad", "certifies another");
-    report.mends("key.certificate", "pkcs11-tool").says("key.signature", "skip", "key.certificate comes first");
+    report.mends("key.certificate", "keyanchor list").says("key.signature", "skip", "key.certificate comes first");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_person_reads_a_line_for_each_check() {
     let run = run.arg(crate::support::softhsm::SoftHsm::module()).envs(scene.token.env());
     let outcome = run.env("KEYANCHOR_PIN", crate::support::softhsm::TEST_USER_PIN).arg("--sign").run();
     outcome.ends_with(3);
-    outcome.stdout_contains("bad   certificate.found").stdout_contains("pkcs11-tool --module");
+    outcome.stdout_contains("bad   certificate.found").stdout_contains("keyanchor list --pkcs11-lib");
     outcome.stdout_contains("\n2 bad, ").stdout_contains(" not looked at\n");
 }
 

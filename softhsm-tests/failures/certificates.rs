@@ -172,7 +172,7 @@ fn the_certificate_of_another_key_is_refused_before_any_request_on_a_token_too()
             named.arg("--pkcs11-lib").arg(SoftHsm::module()).envs(hsm.env()).env("KEYANCHOR_PIN", TEST_USER_PIN)
         };
         let found = ["the certificate certifies another", "found pkcs11:token=mine", "id=%01;object=key", "P-256"];
-        refused(&without_request(run), KEY, &found, "pkcs11-tool");
+        refused(&without_request(run), KEY, &found, "keyanchor list");
     }
     // On the token under one CKA_ID, as a renewal for a new key would leave it.
     let (other, _) = ca.leaf_with_key("other", Key::Ec256);
@@ -181,5 +181,5 @@ fn the_certificate_of_another_key_is_refused_before_any_request_on_a_token_too()
         let named = ask(endpoint).args(["--pkcs11", "pkcs11:token=mine;object=key"]);
         named.arg("--pkcs11-lib").arg(SoftHsm::module()).envs(hsm.env()).env("KEYANCHOR_PIN", TEST_USER_PIN)
     };
-    refused(&without_request(run), KEY, &["the certificate certifies another", "id=%01"], "pkcs11-tool");
+    refused(&without_request(run), KEY, &["the certificate certifies another", "id=%01"], "keyanchor list");
 }

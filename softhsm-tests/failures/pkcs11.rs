@@ -10,7 +10,7 @@ use crate::support::key::Key;
 use crate::support::pki::Ca;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token, WRONG_TEST_PIN};
 
-const LIST: &str = "pkcs11-tool --module ";
+const LIST: &str = "keyanchor list --pkcs11-lib ";
 
 /// `sign-string` with this key, and no PIN.
 fn sign(hsm: &SoftHsm, uri: &str) -> Run {

@@ -167,7 +167,9 @@ fn with_sources(error: &dyn Error) -> String {
 
 fn remedy(advice: &Advice) -> String {
     match advice {
-        Advice::ListToken { module } => format!("see what is there: pkcs11-tool --module {} -O", shell_word(module)),
+        Advice::ListToken { module } => {
+            format!("see what is there: keyanchor list --pkcs11-lib {}", shell_word(module))
+        }
         Advice::Install { package } => format!("sudo apt-get install {package}"),
         Advice::JoinGroup { group } => format!("join the group and log in again: sudo usermod -aG {group} \"$USER\""),
         Advice::ChooseOne { references } => {

@@ -6,7 +6,7 @@ use cryptoki::error::Error;
 use cryptoki::object::{Attribute, ObjectClass};
 
 use super::super::algorithm::KeyAlgorithm;
-use super::super::error::{KeyError, KeyErrorKind};
+use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::generation::{GeneratedKey, KeyGeneration, NewKey};
 use super::super::inventory::KeyAttributes;
 use super::super::public::PublicKey;
@@ -122,10 +122,11 @@ fn check_free(api: &Api, token: &mut Token, names: &Names, uri: &Uri) -> Result<
     for (name, what) in label.into_iter().chain(id) {
         for handle in object::find(api, token, &[name])? {
             let Some(there) = object::name(api, token, handle, uri)? else { continue };
-            return Err(KeyError::new(
-                KeyErrorKind::Taken,
-                format!("the {what} is taken on {} by {there}, and nothing is overwritten: name another", token.name()),
-            ));
+            let message =
+                format!("the {what} is taken on {} by {there}, and nothing is overwritten: name another", token.name());
+            return Err(
+                KeyError::new(KeyErrorKind::Taken, message).with_advice(Advice::ListToken { module: api.path.clone() })
+            );
         }
     }
     Ok(())
