@@ -136,6 +136,49 @@ fn the_directory_remembers_where_the_pin_comes_from() {
 }
 
 #[test]
+fn a_pin_in_the_uri_is_used_and_not_remembered() {
+    let token = SoftHsm::new().token("authority");
+    token.generate(Key::Ec256, "01", "root");
+    let scene = Scene::empty();
+    let uri = format!("pkcs11:token=authority;object=root?pin-value={TEST_USER_PIN}");
+    let module = SoftHsm::module();
+    let init = scene.run("init", &["--subject", "CN=Test Root", "--private-key", &uri, "--pkcs11-lib", text(&module)]);
+    init.envs(token.env()).run().succeeds().stderr_lacks(TEST_USER_PIN);
+    let settings = std::fs::read_to_string(scene.file("ca.toml")).unwrap();
+    assert!(!settings.contains(TEST_USER_PIN) && !settings.contains("pin-"), "{settings}");
+    scene.run("crl", &[]).envs(token.env()).run().fails_with(4).stderr_contains("--ca-pin-source");
+}
+
+#[test]
+fn a_key_whose_public_half_is_hidden_wants_its_own_pin() {
+    let token = SoftHsm::new().token("prod");
+    token.import_private_key(&KeyFile::generate(Key::Rsa2048).pkcs8_der(), "01", "web");
+    let scene = Scene::new();
+    let order = ["--subject", "CN=web", "--pkcs11", "pkcs11:token=prod;object=web"];
+    let run = || scene.run("issue", &order).envs(token.env()).env("KEYANCHOR_PKCS11_LIB", SoftHsm::module());
+    run().env("KEYANCHOR_CA_PIN", TEST_USER_PIN).run().fails_with(4).stderr_contains("give it with --pin-source");
+    run().env("KEYANCHOR_PIN", TEST_USER_PIN).run().succeeds();
+}
+
+#[cfg(feature = "tpm")]
+#[test]
+fn a_tpm_key_file_in_the_directory_is_found_wherever_the_directory_goes() {
+    let tpm = Swtpm::start();
+    let scene = Scene::empty();
+    std::fs::create_dir(scene.path("ca")).unwrap();
+    let key = scene.file("root.tss");
+    let tcti = ["--tcti", &tpm.tcti()];
+    keyanchor(["generate", "--private-key", text(&key)]).args(tcti).run().succeeds();
+    let init = scene.run("init", &["--subject", "CN=Test Root", "--private-key", text(&key)]).args(tcti);
+    init.run().succeeds().stderr_lacks("for trying only");
+    let moved = Scene::empty();
+    std::fs::rename(scene.path("ca"), moved.path("ca")).unwrap();
+    let leaf = moved.issue("web", &[]);
+    moved.crls();
+    moved.verified(&leaf).ends_with(0);
+}
+
+#[test]
 fn a_token_gets_from_empty_to_a_credential() {
     let token = SoftHsm::new().token("prod");
     token.generate(Key::Ec256, "01", "web");

@@ -120,6 +120,22 @@ fn of_many_who_want_one_name_with_keys_of_their_own_one_gets_it() {
 }
 
 #[test]
+fn of_many_who_make_one_authority_one_does() {
+    let scene = Scene::empty();
+    let init = |number: u32| {
+        let (root, clients) = (format!("CN=Root {number}"), format!("CN=Clients {number}"));
+        scene.run("init", &["--subject", &root, "--intermediate-subject", &clients]).spawn()
+    };
+    let running: Vec<_> = (0..8).map(init).collect();
+    let outcomes: Vec<_> = running.into_iter().map(|command| command.wait()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.status.success()).count(), 1, "{outcomes:?}");
+    assert_eq!(serials(&scene).len(), 2);
+    let leaf = scene.issue("web", &[]);
+    scene.crls();
+    scene.verified(&leaf).ends_with(0);
+}
+
+#[test]
 fn a_hundred_thousand_certificates_are_no_burden() {
     let scene = Scene::new();
     fill(&scene, 100_000, false);

@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> u8 {
 
 fn list(args: &Args) -> Result<(), Failure> {
     let failed = authority_failure(&args.ca);
-    let index = Authority::open(&args.ca).and_then(|authority| authority.index()).map_err(&failed)?;
+    let authority = Authority::open(&args.ca).map_err(&failed)?;
+    let index = authority.index().map_err(&failed)?;
     let now = now();
     if args.json {
         let entries: Vec<_> = index.entries().iter().map(|entry| object(entry, now)).collect();

@@ -1,5 +1,6 @@
 //! An authority as it stands in its directory, and the same with the key of an issuer at hand.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ pub struct Authority {
     settings: Settings,
     root: Certificate,
     intermediate: Option<Certificate>,
+    index: OnceCell<Index>,
 }
 
 impl Authority {
@@ -33,7 +35,7 @@ impl Authority {
         let root = certificate(&directory, Issuer::Root)?;
         let has_intermediate = settings.intermediate.is_some();
         let intermediate = has_intermediate.then(|| certificate(&directory, Issuer::Intermediate)).transpose()?;
-        Ok(Self { directory, settings, root, intermediate })
+        Ok(Self { directory, settings, root, intermediate, index: OnceCell::new() })
     }
 
     /// What `ca.toml` says.
@@ -64,9 +66,13 @@ impl Authority {
         self.intermediate.iter()
     }
 
-    /// Everything that was issued, as it is on the disk now.
-    pub fn index(&self) -> Result<Index, CaError> {
-        journal::read(&self.directory.index())
+    /// Everything that was issued when this was asked first. Who writes reads it again, under the lock.
+    pub fn index(&self) -> Result<&Index, CaError> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let index = journal::read(&self.directory.index())?;
+        Ok(self.index.get_or_init(|| index))
     }
 
     /// The same authority with the key of an issuer at hand.
@@ -90,8 +96,11 @@ impl Authority {
         if now > until || now < from {
             return Err(refused(format!("{name} is good from {from} until {until}, and it is {now}")));
         }
-        let index = self.index()?;
-        let revoked = index.by_serial(&certificate.serial_hex()).and_then(|entry| entry.revoked);
+        // Nobody revokes a root.
+        let revoked = match issuer {
+            Issuer::Root => None,
+            Issuer::Intermediate => self.index()?.by_serial(&certificate.serial_hex()).and_then(|entry| entry.revoked),
+        };
         match revoked {
             Some((at, reason)) => Err(refused(format!("{name} was revoked at {at} ({reason})"))),
             None => Ok(()),

@@ -30,7 +30,7 @@ pub struct Order {
 impl Authority {
     /// Refuses an order that cannot be met, before any device is asked.
     pub fn admit(&self, order: &Order, now: Timestamp) -> Result<(), CaError> {
-        order.admit(&self.index()?, now)
+        order.admit(self.index()?, now)
     }
 }
 
