@@ -145,5 +145,5 @@ fn a_hundred_thousand_certificates_are_no_burden() {
     scene.run("revoke", &["--serial", "400000000000000000000000000000000001869F"]).run().succeeds();
     scene.run("crl", &[]).run().succeeds();
     // Four commands of the slow build, each of which reads it whole at least once.
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }

@@ -30,7 +30,10 @@ pub struct Entry {
 impl Entry {
     /// The serial number.
     pub fn serial(&self) -> Option<SerialNumber> {
-        serial_number(&self.issued.serial)
+        let hex = &self.issued.serial;
+        let octet = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+        let octets: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(octet).collect();
+        Some(SerialNumber::from_twos_complement(&[vec![0], octets?].concat()))
     }
 
     /// Neither revoked nor over.
@@ -44,7 +47,7 @@ impl Index {
     pub(super) fn apply(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Issued(issued) => {
-                if serial_number(&issued.serial).is_none() {
+                if !is_serial_number(&issued.serial) {
                     return Err(format!("'{}' is no serial number", issued.serial.escape_debug()));
                 }
                 if self.places.contains_key(&issued.serial) {
@@ -103,8 +106,9 @@ impl Index {
 
     /// The leaves of a subject that are neither revoked nor over.
     pub fn good_of<'a>(&'a self, subject: &str, now: Timestamp) -> impl Iterator<Item = &'a Entry> {
-        let wanted = canonical(subject);
-        let is_it = move |entry: &&Entry| entry.is_good(now) && canonical(&entry.issued.subject) == wanted;
+        let wanted: Vec<char> = canonical(subject).collect();
+        let is_it =
+            move |entry: &&Entry| entry.is_good(now) && canonical(&entry.issued.subject).eq(wanted.iter().copied());
         self.entries.iter().filter(is_it)
     }
 
@@ -138,16 +142,14 @@ impl Index {
 }
 
 /// Case and white space do not tell names apart (RFC 5280 §7.1).
-fn canonical(subject: &str) -> String {
-    subject.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+fn canonical(subject: &str) -> impl Iterator<Item = char> {
+    subject.split_whitespace().flat_map(|word| word.chars().flat_map(char::to_lowercase).chain([' ']))
 }
 
-/// A serial number as the index writes it.
-fn serial_number(hex: &str) -> Option<SerialNumber> {
-    let octet = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
-    let octets: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(octet).collect();
-    let number = SerialNumber::from_twos_complement(&[vec![0], octets?].concat());
-    Some(number).filter(|number| number.hex() == hex)
+/// Whether this is a serial number as [`SerialNumber::hex`] writes positive ones.
+fn is_serial_number(hex: &str) -> bool {
+    let is_digit = |octet: u8| octet.is_ascii_digit() || (b'A'..=b'F').contains(&octet);
+    !hex.is_empty() && hex.len() % 2 == 0 && !hex.starts_with("00") && hex.bytes().all(is_digit)
 }
 
 #[cfg(test)]
@@ -198,7 +200,10 @@ mod tests {
 
     #[test]
     fn a_serial_number_is_understood_as_people_write_it() {
-        let index = index([issued("0AFF", "CN=a", "k"), issued("10", "CN=b", "k")]);
+        let mut index = index([issued("0AFF", "CN=a", "k"), issued("10", "CN=b", "k")]);
+        for text in ["", "0", "00AA", "aa", "A", "AG"] {
+            assert!(index.apply(issued(text, "CN=c", "k")).is_err(), "{text}");
+        }
         for text in ["0AFF", "aff", "0x0aff", "0A:FF", "00:0a:ff", "2815"] {
             assert_eq!(index.meant_by(text).unwrap().issued.subject, "CN=a", "{text}");
         }
