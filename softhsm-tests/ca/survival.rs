@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::support::command::Run;
+use crate::support::fault::Fault;
 use crate::support::key::{Key, KeyFile};
+use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
 use crate::support::text;
 
 use super::{Scene, serial_of};
@@ -79,7 +82,9 @@ fn a_torn_last_line_is_said_and_mended() {
         assert!(serials(&scene).contains(&leaf));
         let outcome = scene.run("revoke", &["--serial", &leaf]).run();
         outcome.succeeds().stderr_contains("took away a line that a process did not finish");
-        assert!(fs::read_to_string(&path).unwrap().starts_with(&whole));
+        let mended = fs::read_to_string(&path).unwrap();
+        let added = mended.strip_prefix(&whole).unwrap();
+        assert!(added.starts_with(r#"{"event":"revoked""#) && added.lines().count() == 1, "{added}");
     }
 }
 
@@ -109,14 +114,26 @@ fn many_who_issue_at_once_all_get_numbers_of_their_own() {
 
 #[test]
 fn of_many_who_want_one_name_with_keys_of_their_own_one_gets_it() {
-    let scene = Scene::new();
+    let token = SoftHsm::new().token("authority");
+    token.generate(Key::Ec256, "01", "root");
+    // While one has the key sign, all the others have come.
+    let slow = Fault::of(token.hsm()).delay("C_Sign", Duration::from_millis(500));
+    let with_key = |run: Run| {
+        run.envs(slow.env()).env("KEYANCHOR_PKCS11_LIB", Fault::module()).env("KEYANCHOR_CA_PIN", TEST_USER_PIN)
+    };
+    let scene = Scene::empty();
+    let init = ["--subject", "CN=Test Root", "--private-key", "pkcs11:token=authority;object=root"];
+    with_key(scene.run("init", &init)).run().succeeds();
     let keys: Vec<_> = (0..8).map(|_| KeyFile::generate(Key::Ec256)).collect();
-    let issue = |key: &KeyFile| scene.run("issue", &["--subject", "CN=web", "--private-key", text(key.path())]).spawn();
+    let issue = |key: &KeyFile| {
+        with_key(scene.run("issue", &["--subject", "CN=web", "--private-key", text(key.path())])).spawn()
+    };
     let running: Vec<_> = keys.iter().map(issue).collect();
     let outcomes: Vec<_> = running.into_iter().map(|command| command.wait()).collect();
     assert_eq!(outcomes.iter().filter(|outcome| outcome.status.success()).count(), 1);
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.status.code() == Some(2)).count(), 7);
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.status.code() == Some(2)).count(), 7, "{outcomes:?}");
     assert_eq!(serials(&scene).len(), 2);
+    assert_eq!(slow.calls().of("C_Sign"), 2, "somebody signed what was refused");
 }
 
 #[test]
