@@ -149,7 +149,7 @@ fn canonical(subject: &str) -> impl Iterator<Item = char> {
 /// Whether this is a serial number as [`SerialNumber::hex`] writes positive ones.
 fn is_serial_number(hex: &str) -> bool {
     let is_digit = |octet: u8| octet.is_ascii_digit() || (b'A'..=b'F').contains(&octet);
-    !hex.is_empty() && hex.len() % 2 == 0 && !hex.starts_with("00") && hex.bytes().all(is_digit)
+    !hex.is_empty() && hex.len().is_multiple_of(2) && !hex.starts_with("00") && hex.bytes().all(is_digit)
 }
 
 #[cfg(test)]
