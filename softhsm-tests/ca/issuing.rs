@@ -1,7 +1,8 @@
 //! What an order may say, and what the authority makes of it.
 
-use crate::support::command::tool;
+use crate::support::command::{Run, tool};
 use crate::support::key::{Key, KeyFile};
+use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, WRONG_TEST_PIN};
 use crate::support::{openssl, text};
 
 use super::{Scene, serial_of};
@@ -54,7 +55,7 @@ fn a_certificate_is_good_for_the_days_that_were_asked_and_never_longer_than_its_
     let enough = |leaf: &std::path::Path, days: u32| {
         let seconds = (days * 86_400).to_string();
         let check = ["x509", "-in", text(leaf), "-noout", "-checkend", &seconds];
-        crate::support::command::Run::program("openssl").args(check).run().status.success()
+        Run::program("openssl").args(check).run().status.success()
     };
     let week = scene.issue("week", &["--days", "7"]);
     assert!(enough(&week, 6) && !enough(&week, 7));
@@ -109,11 +110,34 @@ fn a_file_that_is_there_is_replaced_only_when_that_is_said() {
 fn what_could_not_be_delivered_is_named_so_that_it_can_be_revoked() {
     let scene = Scene::new();
     let key = KeyFile::generate(Key::Ec256);
-    let to = scene.path("no-such-folder/leaf.pem");
-    let order = ["--subject", "CN=web", "--private-key", text(key.path()), "--certificate", text(&to)];
-    let outcome = scene.run("issue", &order).run();
+    let program = env!("CARGO_BIN_EXE_keyanchor");
+    let ca = scene.path("ca");
+    let line = r#"exec "$0" ca issue --ca "$1" --subject CN=web --private-key "$2" > /dev/full"#;
+    let outcome = Run::program("sh").args(["-c", line, program, text(&ca), text(key.path())]).run();
     outcome.fails_with(1).stderr_contains("was issued and is lost");
     let serial = scene.listed()[1]["serial"].as_str().unwrap().to_owned();
     outcome.stderr_contains(&format!("--serial {serial} --reason superseded"));
     scene.run("revoke", &["--serial", &serial, "--reason", "superseded"]).run().succeeds();
+}
+
+#[test]
+fn nothing_is_issued_for_a_place_that_would_not_take_it() {
+    let scene = Scene::new();
+    let key = KeyFile::generate(Key::Ec256);
+    let to = scene.path("no-such-folder/leaf.pem");
+    let order = ["--subject", "CN=web", "--private-key", text(key.path()), "--certificate", text(&to)];
+    scene.run("issue", &order).run().fails_with(2).stderr_contains("hint: make it: mkdir -p");
+    let token = SoftHsm::new().token("prod");
+    token.generate(Key::Ec256, "01", "web");
+    let uri = "pkcs11:token=prod;object=web";
+    let onto_token = |key: &str, pin: &str| {
+        let run = scene.run("issue", &["--subject", "CN=web", "--private-key", key, "--certificate", uri]);
+        run.envs(token.env()).env("KEYANCHOR_PKCS11_LIB", SoftHsm::module()).env("KEYANCHOR_PIN", pin).run()
+    };
+    onto_token(uri, WRONG_TEST_PIN).fails_with(4);
+    onto_token(text(key.path()), TEST_USER_PIN).fails_with(3);
+    assert_eq!(scene.listed().len(), 1, "a certificate that nobody has");
+    onto_token(uri, TEST_USER_PIN).succeeds();
+    onto_token(uri, TEST_USER_PIN).fails_with(3).stderr_contains("--force");
+    assert_eq!(scene.listed().len(), 2, "a certificate that nobody has");
 }

@@ -192,8 +192,7 @@ fn a_token_gets_from_empty_to_a_credential() {
     Printed::by(&pin(sandbox.credential_process(["--pkcs11", uri])).run());
     // Once more, which renews it: what is there is replaced only when that is said.
     let renew = || scene.run("issue", &["--subject", "CN=web", "--pkcs11", uri, "--certificate", uri]);
-    let refused = pin(renew()).run();
-    refused.ends_with(3);
+    pin(renew()).run().fails_with(3).stderr_contains("--force");
     pin(renew().args(["--force"])).run().succeeds();
     Printed::by(&pin(sandbox.credential_process(["--pkcs11", uri])).run());
 }

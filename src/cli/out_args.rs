@@ -9,7 +9,7 @@ use clap::ArgAction::Set;
 use super::output::print;
 use super::values::{SWITCH, set, switch};
 use super::{Failure, FailureKind};
-use crate::files::shared::{Access, replace};
+use crate::files::shared::{Access, directory, replace};
 use crate::files::shell_word;
 
 /// Flags for the file that takes the output
@@ -45,8 +45,16 @@ impl OutArgs {
 }
 
 impl Out {
-    /// The file that a flag names. One that exists is refused before anything is made, unless it may be replaced.
+    /// The file that a flag names. One that exists is refused before anything is made, unless it may be replaced; so is one
+    /// whose folder is missing.
     pub fn to_file(flag: &'static str, path: PathBuf, force: bool) -> Result<Self, Failure> {
+        let folder = directory(&path);
+        if !folder.is_dir() {
+            let message =
+                format!("{flag}: wanted a file in a folder that is there, found no folder {}", folder.display());
+            return Err(Failure::new(FailureKind::Usage, message)
+                .with_hint(format!("make it: mkdir -p {}", shell_word(&folder.display().to_string()))));
+        }
         match path.symlink_metadata() {
             _ if force => Ok(Self::Any(path)),
             Ok(_) => Err(exists(flag, &path)),

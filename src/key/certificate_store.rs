@@ -6,6 +6,10 @@ use super::public::PublicKey;
 
 /// Stores and removes certificates on a device. One login at most.
 pub trait CertificateStore {
+    /// Whether a certificate of this key can be stored under this label: everything that [`import`](Self::import) looks at and
+    /// may refuse, the login too, before there is a certificate.
+    fn admit(&self, public_key: &PublicKey, label: Option<&[u8]>, replace: bool) -> Result<(), KeyError>;
+
     /// Stores the certificate with the CKA_ID of its key, which is the one that the reference selects, reads it back and compares.
     /// A certificate that is there already, octet for octet, is left as it is.
     ///

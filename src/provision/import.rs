@@ -2,7 +2,7 @@
 
 use crate::identity::IdentityError;
 use crate::key::pkcs11::Uri;
-use crate::key::{Devices, NewCertificate, StoredCertificate};
+use crate::key::{Devices, KeyError, NewCertificate, PublicKey, StoredCertificate};
 use crate::x509::{Certificate, CertificateError, CertificateErrorKind};
 
 /// Stores the certificate beside its key on the token that `destination` selects, under that URI's label, else the key's. The key is
@@ -34,9 +34,24 @@ pub fn import(
         public_key: certificate.public_key()?,
         label: destination.label().map(<[u8]>::to_vec),
     };
-    let selected = match key {
+    Ok(devices.certificate_store(&selected(destination, key))?.import(&new, replace)?)
+}
+
+/// Whether [`import`] would store a certificate of this key: for who is about to have one issued. Logs in.
+pub fn admit(
+    devices: &mut Devices,
+    destination: &Uri,
+    key: Option<&Uri>,
+    public_key: &PublicKey,
+    replace: bool,
+) -> Result<(), KeyError> {
+    let store = devices.certificate_store(&selected(destination, key))?;
+    store.admit(public_key, destination.label(), replace)
+}
+
+fn selected(destination: &Uri, key: Option<&Uri>) -> Uri {
+    match key {
         Some(key) => destination.clone().with_object_of(key),
         None => destination.clone(),
-    };
-    Ok(devices.certificate_store(&selected)?.import(&new, replace)?)
+    }
 }

@@ -11,5 +11,5 @@ mod public_half;
 pub mod request;
 pub mod sign;
 
-pub use import::import as import_certificate;
+pub use import::{admit as admit_certificate, import as import_certificate};
 pub use public_half::public_half;

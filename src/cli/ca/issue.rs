@@ -18,7 +18,7 @@ use crate::files::{pem, shell_word};
 use crate::key::pkcs11::Uri;
 use crate::key::{CertificateReference, Devices, KeyReference};
 use crate::provision::ca::{Authority, Order};
-use crate::provision::{import_certificate, public_half};
+use crate::provision::{admit_certificate, import_certificate, public_half};
 use crate::x509::{Certificate, CertificateRequest};
 use clap::ArgAction::Set;
 
@@ -86,6 +86,7 @@ fn issue(args: &Args, held: &mut Held) -> Result<(), Failure> {
     let destination = args.destination()?;
     let order = args.order(held)?;
     authority.admit(&order, now).map_err(&failed)?;
+    args.check(&destination, &order, held)?;
 
     let issuer = authority.issuer();
     let settings = authority.settings().key(issuer).unwrap_or(&authority.settings().root);
@@ -158,6 +159,24 @@ impl Args {
         }
     }
 
+    /// The key as a token's destination wants it: `None` where the destination itself selects it.
+    fn key_on_token(&self) -> Result<Option<Uri>, Failure> {
+        match self.names_key() {
+            true => Ok(match self.named_key()? {
+                KeyReference::Pkcs11(uri) => Some(uri),
+                _ => None,
+            }),
+            false => Ok(None),
+        }
+    }
+
+    /// Refuses a token that would not take the certificate, before there is one.
+    fn check(&self, destination: &Destination, order: &Order, held: &mut Held) -> Result<(), Failure> {
+        let Destination::Token(uri) = destination else { return Ok(()) };
+        let key = self.key_on_token()?;
+        Ok(admit_certificate(self.devices(held)?, uri, key.as_ref(), &order.public_key, self.force)?)
+    }
+
     fn deliver(
         &self,
         destination: &Destination,
@@ -172,15 +191,8 @@ impl Args {
                 out.write(&text)
             }
             Destination::Token(uri) => {
-                let key = match self.names_key() {
-                    true => Some(self.named_key()?),
-                    false => None,
-                };
-                let key = key.as_ref().and_then(|key| match key {
-                    KeyReference::Pkcs11(uri) => Some(uri),
-                    _ => None,
-                });
-                import_certificate(self.devices(held)?, uri, key, leaf, self.force)?;
+                let key = self.key_on_token()?;
+                import_certificate(self.devices(held)?, uri, key.as_ref(), leaf, self.force)?;
                 if authority.chain().next().is_some() {
                     let file = authority.directory().certificate(authority.issuer());
                     let file = shell_word(&file.display().to_string());

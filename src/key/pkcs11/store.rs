@@ -5,6 +5,7 @@ use cryptoki::object::{Attribute, ObjectClass};
 use super::super::certificate_store::{CertificateStore, NewCertificate};
 use super::super::device::{CertificateOfKey, StoredCertificate, WantedKey};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
+use super::super::public::PublicKey;
 use super::TokenDevice;
 use super::api::Api;
 use super::dialect::{self, Names};
@@ -18,13 +19,26 @@ use super::write;
 use crate::process::signals::Deferral;
 
 impl CertificateStore for TokenDevice {
+    fn admit(&self, public_key: &PublicKey, label: Option<&[u8]>, replace: bool) -> Result<(), KeyError> {
+        let uri = self.uri.clone().without_type();
+        let (public_key, label) = (public_key.clone(), label.map(<[u8]>::to_vec));
+        self.worker.run(move |module| {
+            let place = write::prepare(module, &uri)?;
+            let names = names(module, &uri, &public_key, label)?;
+            let (api, token, _) = module.token_at(place)?;
+            token.forget_objects();
+            let old = of_key(api, token, &names, &uri)?;
+            require_room(api, token, &uri, &names, &old, replace)
+        })
+    }
+
     fn import(&self, new: &NewCertificate, replace: bool) -> Result<StoredCertificate, KeyError> {
         let (uri, new) = (self.uri.clone().without_type(), new.clone());
         let (place, names) = self.worker.run({
             let (uri, new) = (uri.clone(), new.clone());
             move |module| {
                 let place = write::prepare(module, &uri)?;
-                Ok((place, names(module, &uri, &new)?))
+                Ok((place, names(module, &uri, &new.public_key, new.label)?))
             }
         })?;
         let _deferral = Deferral::begin();
@@ -42,11 +56,11 @@ impl CertificateStore for TokenDevice {
 }
 
 /// The names that the certificate gets: the CKA_ID of its key, which must be the one that the URI selects.
-fn names(module: &mut Module, uri: &Uri, new: &NewCertificate) -> Result<Names, KeyError> {
-    let certificate = CertificateOfKey { public_key: new.public_key.clone(), id: None };
+fn names(module: &mut Module, uri: &Uri, public_key: &PublicKey, label: Option<Vec<u8>>) -> Result<Names, KeyError> {
+    let certificate = CertificateOfKey { public_key: public_key.clone(), id: None };
     let wanted = WantedKey { certificate: Some(certificate), inferred: true };
     let key = search::private_key(module, uri, &wanted, Vec::new())?.record;
-    Ok(Names { label: new.label.clone().or_else(|| uri.object.clone()).or(key.label), id: key.id })
+    Ok(Names { label: label.or_else(|| uri.object.clone()).or(key.label), id: key.id })
 }
 
 fn import(
@@ -63,6 +77,24 @@ fn import(
         log::info!("{} is there already", same.reference);
         return Ok(same.clone());
     }
+    require_room(api, token, uri, names, &old, replace)?;
+    log::info!("storing a certificate on {}", token.name());
+    let stored = write_and_compare(api, token, uri, new, names)?;
+    for (handle, old) in old {
+        remove_old(api, token, handle, &old, new, uri)?;
+    }
+    Ok(stored)
+}
+
+/// Nothing may stand in the way but what may be replaced: the certificates that the key has.
+fn require_room(
+    api: &Api,
+    token: &mut Token,
+    uri: &Uri,
+    names: &Names,
+    old: &[(Object, StoredCertificate)],
+    replace: bool,
+) -> Result<(), KeyError> {
     if let Some((_, there)) = old.first()
         && !replace
     {
@@ -76,12 +108,7 @@ fn import(
             return Err(taken(token, "another key's certificate has its label", &there.reference));
         }
     }
-    log::info!("storing a certificate on {}", token.name());
-    let stored = write_and_compare(api, token, uri, new, names)?;
-    for (handle, old) in old {
-        remove_old(api, token, handle, &old, new, uri)?;
-    }
-    Ok(stored)
+    Ok(())
 }
 
 /// Certificates that the key has: those of its CKA_ID; where it has none, those of the label.
