@@ -179,14 +179,15 @@ fn a_tpm_key_file_in_the_directory_is_found_wherever_the_directory_goes() {
 }
 
 #[test]
-fn a_token_gets_from_empty_to_a_credential() {
+fn an_empty_token_gets_to_a_credential_in_five_commands() {
     let token = SoftHsm::new().token("prod");
-    token.generate(Key::Ec256, "01", "web");
-    let scene = Scene::new();
+    let scene = Scene::empty();
     let uri = "pkcs11:token=prod;object=web";
     let pin = |run: Run| {
         run.envs(token.env()).env("KEYANCHOR_PKCS11_LIB", SoftHsm::module()).env("KEYANCHOR_PIN", TEST_USER_PIN)
     };
+    pin(keyanchor(["generate", "--private-key", uri])).run().succeeds();
+    scene.run("init", &["--subject", "CN=Test Root"]).run().succeeds();
     pin(scene.run("issue", &["--subject", "CN=web", "--pkcs11", uri, "--certificate", uri])).run().succeeds();
     let sandbox = Sandbox::start(["--trust-anchor", text(&scene.file("root.pem"))]);
     Printed::by(&pin(sandbox.credential_process(["--pkcs11", uri])).run());

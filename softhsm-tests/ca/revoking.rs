@@ -1,8 +1,11 @@
 //! Revoking and revocation lists.
 
 use std::path::Path;
+use std::time::Duration;
 
+use crate::support::command::{Run, has_aws_cli};
 use crate::support::key::{Key, KeyFile};
+use crate::support::sandbox::ARNS;
 use crate::support::{Folder, openssl, text};
 
 use super::{Scene, serial_of};
@@ -43,6 +46,23 @@ fn the_number_of_a_crl_grows_and_the_next_one_is_announced() {
         assert_eq!(outcome.stderr.contains("update-crl"), number > 1, "{outcome}");
         assert_eq!(std::fs::read(copy).unwrap(), outcome.stdout);
     }
+}
+
+#[test]
+fn the_aws_cli_takes_the_line_that_imports_a_crl() {
+    if !has_aws_cli("the_aws_cli_takes_the_line_that_imports_a_crl") {
+        return;
+    }
+    let scene = Scene::new();
+    let outcome = scene.run("crl", &[]).run();
+    let line = outcome.stderr.lines().find(|line| line.contains("import-crl")).unwrap();
+    let line = line.replace("TRUST-ANCHOR-ARN", ARNS[1]);
+    // Every parameter is judged before the connection is tried, at a port where nobody listens.
+    let run = Run::program("sh").args(["-c", &format!("{line} --endpoint-url http://127.0.0.1:1")]);
+    let keys = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_MAX_ATTEMPTS", "1")];
+    let run = keys.into_iter().fold(run, |run, (name, value)| run.env(name, value));
+    let outcome = run.env("AWS_DEFAULT_REGION", "eu-central-1").limit(Duration::from_secs(120)).run();
+    outcome.stderr_contains("Could not connect to the endpoint URL");
 }
 
 #[test]
