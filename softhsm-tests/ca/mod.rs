@@ -71,6 +71,7 @@ impl Scene {
         to
     }
 
+    /// Signs the CRL of the root.
     #[track_caller]
     fn crls_of_root(&self) {
         self.run("crl", &["--issuer", "root"]).run().succeeds();

@@ -89,6 +89,32 @@ fn a_torn_last_line_is_said_and_mended() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_written_down_does_not_get_out() {
+    let scene = Scene::new();
+    let key = KeyFile::generate(Key::Ec256);
+    let arguments =
+        ["ca", "issue", "--ca", text(&scene.path("ca")), "--subject", "CN=web", "--private-key"].map(str::to_owned);
+    // The index cannot grow beyond a block, as on a full disk: a line begins and does not end.
+    let issue = |limit: &str| {
+        let line = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"");
+        let run = Run::program("sh").args(["-c", &line, env!("CARGO_BIN_EXE_keyanchor")]);
+        run.args(&arguments).arg(key.path()).run()
+    };
+    let mut known = serials(&scene);
+    // The block of a shell has 512 or 1024 octets.
+    let refused = (0..5).map(|_| issue("1")).find(|outcome| {
+        let is_full = !outcome.status.success();
+        known = if is_full { known.clone() } else { serials(&scene) };
+        is_full
+    });
+    refused.unwrap().fails_with(1).stderr_contains("cannot write to").stderr_contains("index.jsonl");
+    assert_eq!(serials(&scene), known);
+    assert!(!fs::read(scene.file("index.jsonl")).unwrap().ends_with(b"\n"), "nothing was begun");
+    issue("unlimited").succeeds().stderr_contains("took away a line that a process did not finish");
+    assert_eq!(serials(&scene).len(), known.len() + 1);
+}
+
+#[test]
 fn many_who_issue_at_once_all_get_numbers_of_their_own() {
     let scene = Scene::new();
     let keys: Vec<_> = (0..24).map(|_| KeyFile::generate(Key::Ec256)).collect();
