@@ -68,6 +68,12 @@ fn an_unknown_key_in_the_configuration_file_is_told_with_its_line() {
     report.says("configuration.file", "bad", "config.toml:8: unknown key rolearn");
     report.mends("configuration.file", &format!("{}", file.display()));
     report.only_bad(&["configuration.file"]).says("identity", "skip", "configuration.file comes first");
+    // Flags that name everything do not need it.
+    let run = scene.doctor();
+    let own = run.home().join(".config/keyanchor");
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::copy(&file, own.join("config.toml")).unwrap();
+    Report::of(run, 0).says("configuration.file", "note", "unknown key rolearn");
 }
 
 #[test]
@@ -78,6 +84,15 @@ fn an_identity_that_the_file_does_not_have_is_told() {
     let report = Report::of(run.args(["--identity", "wbe"]), 2);
     report.only_bad(&["identity"]).says("identity", "bad", "wanted [identity.wbe], found web");
     report.says("device.library", "skip", "identity comes first");
+}
+
+#[test]
+fn without_flags_the_identities_of_the_file_are_named() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    let (file, _) = configured(&scene, &folder, "[identity.batch]\n");
+    let report = Report::of(keyanchor(["doctor", "--json"]).env("KEYANCHOR_CONFIG", &file), 2);
+    report.only_bad(&["identity"]).mends("identity", "--identity batch, --identity web");
 }
 
 #[test]

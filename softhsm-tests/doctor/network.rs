@@ -1,8 +1,7 @@
 //! Names that do not resolve, ports that nobody serves, TLS that nobody vouches for, and clocks that are off.
 
-use std::net::TcpListener;
-
 use super::{Report, Scene};
+use crate::failures::servers::{ClosedPort, Scripted};
 use crate::support::command::{Run, keyanchor};
 use crate::support::pki::Ca;
 use crate::support::sandbox::ARNS;
@@ -24,8 +23,8 @@ fn a_name_that_does_not_resolve_is_told() {
 #[test]
 fn a_port_that_nobody_serves_is_told() {
     let scene = Scene::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let report = Report::of(at(&scene, &format!("https://127.0.0.1:{port}")), 6);
+    let closed = ClosedPort::new();
+    let report = Report::of(at(&scene, &format!("https://{}", closed.address)), 6);
     report.only_bad(&["network.connection"]).says("network.connection", "bad", "refused");
     report.mends("network.connection", "env | grep -i _proxy").says("network.tls", "skip", "network.connection");
 }
@@ -49,14 +48,32 @@ fn a_bundle_that_cannot_be_read_is_told_first() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_named_without_its_password() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = ClosedPort::new();
     let scene = Scene::new();
     let run = scene.doctor().args(["--endpoint", "https://rolesanywhere.eu-central-1.amazonaws.com"]);
-    let report = Report::of(run.env("HTTPS_PROXY", format!("http://user:test-proxy-password@127.0.0.1:{port}")), 6);
-    report.says("network.endpoint", "good", &format!("through the proxy 127.0.0.1:{port}"));
+    let report = Report::of(run.env("HTTPS_PROXY", format!("http://user:test-proxy-password@{}", closed.address)), 6);
+    report.says("network.endpoint", "good", &format!("through the proxy {}", closed.address));
     report.only_bad(&["network.connection"]).mends("network.connection", "_proxy");
     report.says("network.tunnel", "skip", "network.connection comes first");
     assert!(!report.1.text().contains("test-proxy-password"), "{}", report.1);
+}
+
+#[test]
+fn a_proxy_that_refuses_the_endpoint_is_told() {
+    let scene = Scene::new();
+    for (answer, found) in [
+        (
+            "HTTP/1.1 403 Forbidden\r\n\r\n",
+            "does not connect to rolesanywhere.eu-central-1.amazonaws.com:443 (HTTP 403)",
+        ),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "wants a user name and password"),
+    ] {
+        let proxy = Scripted::new(answer);
+        let run = scene.doctor().args(["--endpoint", "https://rolesanywhere.eu-central-1.amazonaws.com"]);
+        let report = Report::of(run.env("HTTPS_PROXY", format!("http://{}", proxy.address())), 6);
+        report.only_bad(&["network.tunnel"]).says("network.tunnel", "bad", found).mends("network.tunnel", "NO_PROXY");
+        report.says("network.name", "good", "127.0.0.1").says("network.tls", "skip", "network.tunnel comes first");
+    }
 }
 
 #[test]

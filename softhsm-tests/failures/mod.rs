@@ -7,7 +7,7 @@ mod http;
 mod outputs;
 mod pkcs11;
 mod pkcs11_faults;
-mod servers;
+pub mod servers;
 mod tls;
 mod usage;
 

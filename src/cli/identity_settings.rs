@@ -116,6 +116,11 @@ impl IdentityArgs {
         config::locate(set(self.config.as_deref()).map(Path::new), |name| env::var_os(name))
     }
 
+    /// Whether flags or environment name an identity, a key or a certificate.
+    pub fn names_something(&self) -> bool {
+        self.chosen().is_some() || self.names_key_or_certificate()
+    }
+
     fn names_key_or_certificate(&self) -> bool {
         let flags = [&self.private_key, &self.tpm, &self.pkcs11, &self.certificate];
         flags.into_iter().any(|flag| set(flag.as_deref()).is_some())

@@ -26,8 +26,9 @@ pub enum ConfigurationFact {
     Access(Access),
 }
 
-/// Reads the file where there is one.
-pub fn check(location: Option<&Location>) -> Vec<Finding> {
+/// Reads the file where there is one. `counts`: what is looked at is, or may be, told by it; a file that does not count can be
+/// unusable without harm.
+pub fn check(location: Option<&Location>, counts: bool) -> Vec<Finding> {
     let Some(location) = location else {
         return vec![Finding::new(Check::ConfigurationFile, Standing::Good, ConfigurationFact::NoPlace)];
     };
@@ -35,11 +36,12 @@ pub fn check(location: Option<&Location>) -> Vec<Finding> {
         let standing = standing(&access);
         Finding::new(Check::ConfigurationAccess, standing, ConfigurationFact::Access(access))
     });
-    [Some(content(location, access.is_some())), access].into_iter().flatten().collect()
+    [Some(content(location, access.is_some(), counts)), access].into_iter().flatten().collect()
 }
 
-fn content(location: &Location, exists: bool) -> Finding {
+fn content(location: &Location, exists: bool, counts: bool) -> Finding {
     let (standing, fact) = match Config::load(location) {
+        Err(error) if !counts => (Standing::Note, ConfigurationFact::Unusable(location.clone(), error)),
         Err(error) => (Standing::Bad, ConfigurationFact::Unusable(location.clone(), error)),
         Ok(_) if !exists => (Standing::Good, ConfigurationFact::Absent(location.clone())),
         Ok(config) => {

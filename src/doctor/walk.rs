@@ -59,7 +59,7 @@ impl<T> Named<T> {
 pub fn walk(road: Road, devices: &mut Devices, now: Timestamp) -> Result<Vec<Finding>, CertificateError> {
     let lasting = Lasting { now, renew_from: road.renew_from };
     let anchors = road.trust_anchor.as_deref().map(read_intermediates).transpose()?;
-    let mut findings = configuration::check(road.configuration.as_ref());
+    let mut findings = configuration::check(road.configuration.as_ref(), road.identity.this().is_none());
     findings.extend(environment::check(|name| env::var_os(name)));
     match road.identity.this() {
         Some(identity) => {

@@ -124,6 +124,9 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
         Some(reference) => Named::This(reference),
         None => Named::Misread,
     };
+    if let (Named::Misread, Some(failure)) = (&identity, misread.remove(&Check::Identity)) {
+        misread.insert(Check::Identity, with_names(args, failure));
+    }
     let file = settings.as_ref().map(IdentitySettings::file).cloned().unwrap_or_default();
     let renew = settings.as_ref().and_then(|settings| settings.renewal().ok());
     let road = Road {
@@ -137,6 +140,16 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
         renew_from: args.session.warn_expiry(&file)?,
     };
     Ok(Asked { road, misread, remedies: Remedies { renew } })
+}
+
+/// Where the configuration file has identities and nothing was named, one of them was meant.
+fn with_names(args: &Args, failure: Failure) -> Failure {
+    let config = args.identity.configuration().map(|(config, _)| config).unwrap_or_default();
+    let names: Vec<_> = config.identities.into_keys().collect();
+    match names.is_empty() || args.identity.names_something() {
+        true => failure,
+        false => failure.with_hint(format!("name one of these: --identity {}", names.join(", --identity "))),
+    }
 }
 
 fn session(args: &Args, settings: Option<&IdentitySettings<'_>>, misread: &mut Misread) -> Named<CreateSession> {
