@@ -19,6 +19,7 @@ const COMMANDS: &[&str] = &[
     "csr",
     "certificate",
     "ca",
+    "renew",
     "sign-string",
     "read-certificate-data",
     "aws-template",

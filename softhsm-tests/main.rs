@@ -34,6 +34,7 @@ mod pins;
 mod pkcs11_backend;
 mod preflight;
 mod prompts;
+mod renew;
 mod sandbox;
 mod serve;
 mod service;

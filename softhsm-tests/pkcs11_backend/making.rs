@@ -1,7 +1,7 @@
 //! Keys that we make on a token, certificates that we store beside them, and what we then list.
 
 use keyanchor::key::{
-    Curve, HashAlgorithm, KeyAlgorithm, KeyAttributes, KeyErrorKind, KeyKind, NewCertificate, NewKey,
+    Curve, HashAlgorithm, KeyAlgorithm, KeyAttributes, KeyErrorKind, KeyKind, NewCertificate, NewKey, Others,
     TokenKeyAttributes, WantedKey,
 };
 use keyanchor::x509::Certificate;
@@ -38,12 +38,12 @@ fn a_key_is_made_certified_listed_and_its_certificate_replaced_and_removed() {
         let spki = made.public_key.to_spki_der().unwrap();
         let (first, second) = (ca.leaf("first", &spki), ca.leaf("second", &spki));
         let store = modules.certificate_store(&uri(&made.reference)).unwrap();
-        let stored = store.import(&parts(&first.der), false).unwrap();
-        assert_eq!(store.import(&parts(&first.der), false).unwrap().reference, stored.reference);
-        refused(store.import(&parts(&second.der), false), KeyErrorKind::Taken, &[&stored.reference]);
-        assert_eq!(store.import(&parts(&second.der), true).unwrap().der, second.der);
+        let stored = store.import(&parts(&first.der), Others::Refuse).unwrap();
+        assert_eq!(store.import(&parts(&first.der), Others::Refuse).unwrap().reference, stored.reference);
+        refused(store.import(&parts(&second.der), Others::Refuse), KeyErrorKind::Taken, &[&stored.reference]);
+        assert_eq!(store.import(&parts(&second.der), Others::Remove).unwrap().der, second.der);
         let stranger = parts(&ca.certificate.der);
-        refused(store.import(&stranger, true), KeyErrorKind::Mismatch, &["certifies another"]);
+        refused(store.import(&stranger, Others::Remove), KeyErrorKind::Mismatch, &["certifies another"]);
 
         let contents = modules.inventory(&uri("pkcs11:")).unwrap().contents(false).unwrap();
         let [contents] = &contents[..] else { panic!("{contents:?}") };

@@ -119,7 +119,7 @@ fn command(words: &[OsString], secrets: &[String]) -> Result<Command, Failure> {
 }
 
 /// The secrets that this program takes from its environment are not the command's.
-fn secret_variables<'a>() -> impl Iterator<Item = &'a str> {
+pub fn secret_variables<'a>() -> impl Iterator<Item = &'a str> {
     let of = |owner| SecretKind::ALL.map(|kind| kind.names(owner).variable);
     [SecretOwner::Identity, SecretOwner::Authority].into_iter().flat_map(of)
 }

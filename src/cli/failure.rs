@@ -54,6 +54,13 @@ impl Failure {
         self
     }
 
+    /// Adds what else is to be known of it.
+    #[must_use]
+    pub fn with_remark(mut self, remark: &str) -> Self {
+        self.message = format!("{}; {remark}", self.message);
+        self
+    }
+
     /// What kind it is.
     pub fn kind(&self) -> FailureKind {
         self.kind

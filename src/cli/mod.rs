@@ -24,6 +24,7 @@ mod man;
 mod out_args;
 mod output;
 mod read_certificate_data;
+mod renew;
 mod sandbox;
 mod serve;
 mod served;
@@ -75,6 +76,7 @@ enum Command {
     Csr(Box<csr::Args>),
     Certificate(certificate::Args),
     Ca(Box<ca::Args>),
+    Renew(Box<renew::Args>),
     SignString(Box<sign_string::Args>),
     ReadCertificateData(Box<read_certificate_data::Args>),
     AwsTemplate(Box<aws_template::Args>),
@@ -121,6 +123,7 @@ fn run(command: Command) -> u8 {
         Command::Csr(args) => csr::run(&args),
         Command::Certificate(args) => certificate::run(&args),
         Command::Ca(args) => ca::run(&args),
+        Command::Renew(args) => renew::run(&args),
         Command::SignString(args) => sign_string::run(&args),
         Command::ReadCertificateData(args) => read_certificate_data::run(&args),
         Command::AwsTemplate(args) => aws_template::run(&args),

@@ -1,6 +1,7 @@
 //! Turns the library's errors into what a person reads: the kind and so the exit code, the message, the hint.
 
 mod authority;
+mod renew;
 mod setup;
 
 use std::error::Error;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::IdentityError;
 use crate::key::{Advice, KeyError, KeyErrorKind, PublicKey, StoredCertificate, StoredKey};
 use crate::x509::{Certificate, CertificateError, CertificateErrorKind};
@@ -16,8 +18,9 @@ pub(super) struct Chosen {
     pub(super) others: Vec<Certificate>,
 }
 
-/// Chooses the leaf. One certificate is taken as it is. Of several, those of CAs and attestations are no leaves; if that leaves
-/// more than one, `keys` is asked for theirs, and the one certificate whose key is there is taken. `reference` is what selected
+/// Chooses the leaf. One certificate is taken as it is. Of several, those of CAs and attestations are no leaves, and of those with
+/// the same key and subject only the newest is one, because a renewed certificate may stand beside the old; if that leaves more
+/// than one, `keys` is asked for theirs, and the one certificate whose key is there is taken. `reference` is what selected
 /// them.
 pub(super) fn leaf(
     stored: Vec<StoredCertificate>,
@@ -62,6 +65,7 @@ fn place(
     let leaves: Vec<usize> = (0..)
         .zip(found)
         .filter(|(_, (certificate, _))| !certificate.is_ca() && !certificate.is_attestation())
+        .filter(|(_, (certificate, _))| !found.iter().any(|(other, _)| succeeds(other, certificate)))
         .map(|(place, _)| place)
         .collect();
     match leaves[..] {
@@ -93,6 +97,17 @@ fn place(
     Err(KeyError::new(KeyErrorKind::Ambiguous, format!("wanted one certificate, {message}"))
         .with_advice(Advice::ChooseOne { references })
         .into())
+}
+
+/// Whether `later` was issued after `earlier`, for the same key and subject. Of two with the same times either will do, but always
+/// the same one.
+fn succeeds(later: &Certificate, earlier: &Certificate) -> bool {
+    fn issued(it: &Certificate) -> (Timestamp, Timestamp, &[u8]) {
+        (it.not_before(), it.not_after(), it.der())
+    }
+    later.subject().matches(earlier.subject())
+        && issued(later) > issued(earlier)
+        && later.public_key_der() == earlier.public_key_der()
 }
 
 /// By public key; where the device shows none, by CKA_ID.

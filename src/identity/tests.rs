@@ -196,6 +196,25 @@ fn what_stays_ambiguous_lists_references_to_choose_from() {
 }
 
 #[test]
+fn a_renewed_certificate_comes_before_the_old_one_and_needs_no_login_to_be_told() {
+    let pki = Pki::new();
+    let ca = pki.root("Root");
+    let old = ca.leaf("host");
+    let renewed = |subject, options| ca.issue(&Order { key: Some(&old.key), options, ..Order::leaf(subject) });
+    let new = renewed("/CN=host", "-days 40");
+    let all = |last: &Issued| vec![stored(1, &new), stored(1, last), stored(1, &ca.certificate)];
+    let chosen = choose::leaf(all(&old), &"pkcs11:", |_| panic!("asked for keys")).unwrap();
+    assert_eq!(chosen.leaf, new.read());
+    assert_eq!(chosen.others, [old.read(), ca.certificate.read()]);
+    let (one, two) = (stored(1, &new), stored(1, &renewed("/CN=host", "-days 40")));
+    let either = |all| choose::leaf(all, &"pkcs11:", |_| panic!("asked for keys")).unwrap().leaf;
+    assert_eq!(either(vec![one.clone(), two.clone()]), either(vec![two, one]), "of the same second");
+    let elsewhere = renewed("/CN=other", "-days 50");
+    let error = key_error(choose::leaf(all(&elsewhere), &"pkcs11:", |_| Ok(vec![key(None, 1)])));
+    assert_eq!(error.kind(), KeyErrorKind::Ambiguous, "another subject is another certificate");
+}
+
+#[test]
 fn what_a_token_stores_badly_is_passed_over() {
     let pki = Pki::new();
     let leaf = pki.root("Root").leaf("host");

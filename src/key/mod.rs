@@ -25,7 +25,7 @@ pub mod tpm;
 
 pub use algorithm::{Curve, HashAlgorithm, KeyAlgorithm};
 pub use approach::{Approach, Landmark, ModuleNamedBy, ProxiedModule, Stage, Step, Tries, WantedSecret};
-pub use certificate_store::{CertificateStore, NewCertificate};
+pub use certificate_store::{CertificateStore, NewCertificate, Others};
 pub use device::{
     CertificateOfKey, Device, DeviceOptions, Listing, Pkcs11Options, SigningKey, StoredCertificate, StoredKey,
     TpmOptions, WantedKey,

@@ -2,7 +2,7 @@
 
 use crate::identity::IdentityError;
 use crate::key::pkcs11::Uri;
-use crate::key::{Devices, KeyError, NewCertificate, PublicKey, StoredCertificate};
+use crate::key::{Devices, KeyError, NewCertificate, Others, PublicKey, StoredCertificate};
 use crate::x509::{Certificate, CertificateError, CertificateErrorKind};
 
 /// Stores the certificate beside its key on the token that `destination` selects, under that URI's label, else the key's. The key is
@@ -19,6 +19,17 @@ pub fn import(
     certificate: &Certificate,
     replace: bool,
 ) -> Result<StoredCertificate, IdentityError> {
+    import_beside(devices, destination, key, certificate, others(replace))
+}
+
+/// The same, and `others` says what becomes of the certificates that the key has already.
+pub(super) fn import_beside(
+    devices: &mut Devices,
+    destination: &Uri,
+    key: Option<&Uri>,
+    certificate: &Certificate,
+    others: Others,
+) -> Result<StoredCertificate, IdentityError> {
     if certificate.is_ca() {
         return Err(CertificateError::new(
             CertificateErrorKind::Requirement,
@@ -34,7 +45,7 @@ pub fn import(
         public_key: certificate.public_key()?,
         label: destination.label().map(<[u8]>::to_vec),
     };
-    Ok(devices.certificate_store(&selected(destination, key))?.import(&new, replace)?)
+    Ok(devices.certificate_store(&selected(destination, key))?.import(&new, others)?)
 }
 
 /// Whether [`import`] would store a certificate of this key: for who is about to have one issued. Logs in.
@@ -45,8 +56,23 @@ pub fn admit(
     public_key: &PublicKey,
     replace: bool,
 ) -> Result<(), KeyError> {
+    admit_beside(devices, destination, key, public_key, &others(replace))
+}
+
+/// The same for [`import_beside`].
+pub(super) fn admit_beside(
+    devices: &mut Devices,
+    destination: &Uri,
+    key: Option<&Uri>,
+    public_key: &PublicKey,
+    others: &Others,
+) -> Result<(), KeyError> {
     let store = devices.certificate_store(&selected(destination, key))?;
-    store.admit(public_key, destination.label(), replace)
+    store.admit(public_key, destination.label(), others)
+}
+
+fn others(replace: bool) -> Others {
+    if replace { Others::Remove } else { Others::Refuse }
 }
 
 fn selected(destination: &Uri, key: Option<&Uri>) -> Uri {

@@ -8,6 +8,7 @@ pub mod identity_entry;
 mod import;
 pub mod process_line;
 mod public_half;
+pub mod renew;
 pub mod request;
 pub mod sign;
 

@@ -171,7 +171,7 @@ fn subject(flag: &str, text: &str) -> Result<Name, Failure> {
 }
 
 /// Days from 1 to a hundred years.
-pub(super) fn days(flag: &str, value: Option<&str>) -> Result<Option<u32>, Failure> {
+pub fn days(flag: &str, value: Option<&str>) -> Result<Option<u32>, Failure> {
     parse_number(flag, value, 1..=MOST_DAYS)
 }
 

@@ -1,13 +1,14 @@
 //! `keyanchor ca`: a certificate authority in a directory. One file per verb.
 
-mod authority_args;
+pub(super) mod authority_args;
 mod crl;
-mod held;
+pub(super) mod held;
 mod init;
 mod issue;
 mod list;
 mod revoke;
 
+pub(super) use init::days;
 use jiff::Timestamp;
 
 const LONG_ABOUT: &str = "\
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> u8 {
 }
 
 /// The time in whole seconds, as certificates have it.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -2,7 +2,7 @@
 
 use cryptoki::object::{Attribute, ObjectClass};
 
-use super::super::certificate_store::{CertificateStore, NewCertificate};
+use super::super::certificate_store::{CertificateStore, NewCertificate, Others};
 use super::super::device::{CertificateOfKey, StoredCertificate, WantedKey};
 use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::super::public::PublicKey;
@@ -19,20 +19,20 @@ use super::write;
 use crate::process::signals::Deferral;
 
 impl CertificateStore for TokenDevice {
-    fn admit(&self, public_key: &PublicKey, label: Option<&[u8]>, replace: bool) -> Result<(), KeyError> {
+    fn admit(&self, public_key: &PublicKey, label: Option<&[u8]>, others: &Others) -> Result<(), KeyError> {
         let uri = self.uri.clone().without_type();
-        let (public_key, label) = (public_key.clone(), label.map(<[u8]>::to_vec));
+        let (public_key, label, others) = (public_key.clone(), label.map(<[u8]>::to_vec), others.clone());
         self.worker.run(move |module| {
             let place = write::prepare(module, &uri)?;
             let names = names(module, &uri, &public_key, label)?;
             let (api, token, _) = module.token_at(place)?;
             token.forget_objects();
             let old = of_key(api, token, &names, &uri)?;
-            require_room(api, token, &uri, &names, &old, replace)
+            require_room(api, token, &uri, &names, &old, &others)
         })
     }
 
-    fn import(&self, new: &NewCertificate, replace: bool) -> Result<StoredCertificate, KeyError> {
+    fn import(&self, new: &NewCertificate, others: Others) -> Result<StoredCertificate, KeyError> {
         let (uri, new) = (self.uri.clone().without_type(), new.clone());
         let (place, names) = self.worker.run({
             let (uri, new) = (uri.clone(), new.clone());
@@ -44,7 +44,7 @@ impl CertificateStore for TokenDevice {
         let _deferral = Deferral::begin();
         self.worker.run(move |module| {
             let (api, token, _) = module.token_at(place)?;
-            import(api, token, &uri, &new, &names, replace)
+            import(api, token, &uri, &new, &names, &others)
         })
     }
 
@@ -69,7 +69,7 @@ fn import(
     uri: &Uri,
     new: &NewCertificate,
     names: &Names,
-    replace: bool,
+    others: &Others,
 ) -> Result<StoredCertificate, KeyError> {
     token.forget_objects();
     let old = of_key(api, token, names, uri)?;
@@ -77,10 +77,10 @@ fn import(
         log::info!("{} is there already", same.reference);
         return Ok(same.clone());
     }
-    require_room(api, token, uri, names, &old, replace)?;
+    require_room(api, token, uri, names, &old, others)?;
     log::info!("storing a certificate on {}", token.name());
     let stored = write_and_compare(api, token, uri, new, names)?;
-    for (handle, old) in old {
+    for (handle, old) in old.into_iter().filter(|(_, old)| others.removes(&old.der)) {
         remove_old(api, token, handle, &old, new, uri)?;
     }
     Ok(stored)
@@ -93,18 +93,18 @@ fn require_room(
     uri: &Uri,
     names: &Names,
     old: &[(Object, StoredCertificate)],
-    replace: bool,
+    others: &Others,
 ) -> Result<(), KeyError> {
     if let Some((_, there)) = old.first()
-        && !replace
+        && *others == Others::Refuse
     {
         return Err(taken(token, "its key has another certificate", &there.reference)
             .with_advice(Advice::Allow { flag: "--force" }));
     }
     if let Some(label) = &names.label {
-        let others = certificates(api, token, &[Attribute::Label(label.clone())], uri)?;
+        let labelled = certificates(api, token, &[Attribute::Label(label.clone())], uri)?;
         let of_other_key = |stored: &StoredCertificate| !old.iter().any(|(_, old)| old.reference == stored.reference);
-        if let Some((_, there)) = others.iter().find(|(_, stored)| of_other_key(stored)) {
+        if let Some((_, there)) = labelled.iter().find(|(_, stored)| of_other_key(stored)) {
             return Err(taken(token, "another key's certificate has its label", &there.reference));
         }
     }
