@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keyanchor::config::Config;
+
 use crate::support::Folder;
 use crate::support::command::{Outcome, Run, has_aws_cli, is_there};
 use crate::support::page::{Block, Page, Step, matches};
@@ -148,5 +150,24 @@ fn the_way_of_a_server_to_credentials_bound_to_its_tpm_is_as_described() {
     let test = "the_way_of_a_server_to_credentials_bound_to_its_tpm_is_as_described";
     if has_aws_cli(test) && is_there("systemd-analyze", test) {
         run(&Page::read("docs/tutorials/tpm-server.md"));
+    }
+}
+
+#[test]
+#[cfg(feature = "tpm")]
+fn the_script_of_a_pipeline_does_what_its_page_says() {
+    if has_aws_cli("the_script_of_a_pipeline_does_what_its_page_says") {
+        run(&Page::read("docs/tutorials/ci.md"));
+    }
+}
+
+#[test]
+fn every_identity_on_every_page_can_be_read() {
+    let is_ours = |block: &&Block| block.kind == "toml" && block.text.contains("[identity.");
+    for page in pages() {
+        for block in page.blocks.iter().filter(is_ours) {
+            let read = Config::parse(&block.text, &page.path);
+            read.unwrap_or_else(|error| panic!("{}: {error}", page.at(block.line)));
+        }
     }
 }
