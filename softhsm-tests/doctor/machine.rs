@@ -67,7 +67,7 @@ fn an_unknown_key_in_the_configuration_file_is_told_with_its_line() {
     let report = Report::of(run, 2);
     report.says("configuration.file", "bad", "config.toml:8: unknown key rolearn");
     report.mends("configuration.file", &format!("{}", file.display()));
-    report.only_bad(&["configuration.file"]).says("identity", "skip", "configuration.file comes first");
+    report.only_bad(&["configuration.file"]).says("identity", "skip", "waits for configuration.file");
     // Flags that name everything do not need it.
     let run = scene.doctor();
     let own = run.home().join(".config/keyanchor");
@@ -83,7 +83,7 @@ fn an_identity_that_the_file_does_not_have_is_told() {
     let (_, run) = configured(&scene, &folder, "");
     let report = Report::of(run.args(["--identity", "wbe"]), 2);
     report.only_bad(&["identity"]).says("identity", "bad", "wanted [identity.wbe], found web");
-    report.says("device.library", "skip", "identity comes first");
+    report.says("device.library", "skip", "waits for identity");
 }
 
 #[test]

@@ -51,13 +51,16 @@ impl Scene {
 struct Report(serde_json::Value, Outcome);
 
 impl Report {
-    /// Runs it; the exit code must be the one that it says.
+    /// Runs it; the exit code must be the one that it says, and whatever is bad must come with what mends it.
     #[track_caller]
     fn of(run: Run, exit_code: i32) -> Self {
         let outcome = run.run();
         let json = outcome.ends_with(exit_code).json();
         assert_eq!(json["exit_code"], exit_code, "{outcome}");
-        Self(json, outcome)
+        let report = Self(json, outcome);
+        let without = report.checks().iter().find(|check| check["standing"] == "bad" && check["mend"].is_null());
+        assert_eq!(without, None, "nothing mends it\n{}", report.1);
+        report
     }
 
     #[track_caller]

@@ -17,7 +17,7 @@ fn a_name_that_does_not_resolve_is_told() {
     let scene = Scene::new();
     let report = Report::of(at(&scene, "https://rolesanywhere.invalid"), 6);
     report.only_bad(&["network.name"]).says("network.name", "bad", "rolesanywhere.invalid");
-    report.mends("network.name", "getent hosts").says("clock", "skip", "network.name comes first");
+    report.mends("network.name", "getent hosts").says("clock", "skip", "waits for network.name");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_bundle_that_cannot_be_read_is_told_first() {
     let scene = Scene::new();
     let report = Report::of(scene.doctor().args(["--ca-bundle", "/nonexistent.pem"]), 6);
     report.only_bad(&["network.trust"]).says("network.trust", "bad", "/nonexistent.pem");
-    report.mends("network.trust", "--ca-bundle").says("network.name", "skip", "network.trust comes first");
+    report.mends("network.trust", "--ca-bundle").says("network.name", "skip", "waits for network.trust");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_proxy_that_is_not_there_is_named_without_its_password() {
     let report = Report::of(run.env("HTTPS_PROXY", format!("http://user:test-proxy-password@{}", closed.address)), 6);
     report.says("network.endpoint", "good", &format!("through the proxy {}", closed.address));
     report.only_bad(&["network.connection"]).mends("network.connection", "_proxy");
-    report.says("network.tunnel", "skip", "network.connection comes first");
+    report.says("network.tunnel", "skip", "waits for network.connection");
     assert!(!report.1.text().contains("test-proxy-password"), "{}", report.1);
 }
 
@@ -72,7 +72,7 @@ fn a_proxy_that_refuses_the_endpoint_is_told() {
         let run = scene.doctor().args(["--endpoint", "https://rolesanywhere.eu-central-1.amazonaws.com"]);
         let report = Report::of(run.env("HTTPS_PROXY", format!("http://{}", proxy.address())), 6);
         report.only_bad(&["network.tunnel"]).says("network.tunnel", "bad", found).mends("network.tunnel", "NO_PROXY");
-        report.says("network.name", "good", "127.0.0.1").says("network.tls", "skip", "network.tunnel comes first");
+        report.says("network.name", "good", "127.0.0.1").says("network.tls", "skip", "waits for network.tunnel");
     }
 }
 

@@ -33,7 +33,7 @@ fn a_source_that_gives_no_pin_is_told_before_anybody_needs_it() {
         report.only_bad(&["secret.user-pin"]).says("secret.user-pin", "bad", found).mends("secret.user-pin", mend);
         // With --sign, the road ends there.
         let report = Report::of(from_source(&scene, source).arg("--sign"), 4);
-        report.only_bad(&["secret.user-pin"]).says("key.signature", "skip", "secret.user-pin comes first");
+        report.only_bad(&["secret.user-pin"]).says("key.signature", "skip", "waits for secret.user-pin");
     }
 }
 
@@ -83,7 +83,7 @@ fn what_a_token_counts_is_told_and_nothing_is_tried() {
     ] {
         let report = Report::of(doctor(&fault), 4);
         report.only_bad(&["secret.tries"]).says("secret.tries", "bad", found).mends("secret.tries", mend);
-        report.says("key.found", "skip", "secret.tries comes first");
+        report.says("key.found", "skip", "waits for secret.tries");
         assert_eq!(fault.calls().of("C_Login"), 0);
     }
     let fault = Fault::of(scene.token.hsm()).flags(CKF_USER_PIN_COUNT_LOW, 0);
@@ -115,7 +115,7 @@ fn a_key_that_wants_a_pin_for_each_signature_needs_a_source_for_it() {
     let fault = Fault::of(scene.token.hsm()).context_pin("test-context-pin");
     let report = Report::of(doctor(&fault), 4);
     report.only_bad(&["secret.context-pin"]).mends("secret.context-pin", "KEYANCHOR_CONTEXT_PIN");
-    report.says("key.signature", "skip", "secret.context-pin comes first");
+    report.says("key.signature", "skip", "waits for secret.context-pin");
     assert_eq!((fault.context_pins_tried(), fault.calls().of("C_Sign")), (0, 0));
 
     let report = Report::of(doctor(&fault).env("KEYANCHOR_CONTEXT_PIN", "test-context-pin"), 0);

@@ -7,17 +7,28 @@ use super::told::{Told, exit_code};
 use crate::cli::Failure;
 use crate::doctor::Standing;
 
-/// `STANDING  CHECK  FOUND`, under it what mends it, and at the end how many there are of each.
+/// `STANDING  CHECK  FOUND`, under it what mends it, and at the end how many there are of each. Checks that one failure keeps from
+/// being looked at share a line.
 pub fn text(told: &[Told]) -> String {
     let width = told.iter().map(|told| told.check.name().len()).max().unwrap_or_default();
     let mut text = String::new();
-    for Told { check, standing, found, mend, .. } in told {
-        text.push_str(&format!("{:<6}{:<width$}  {found}\n", name(*standing), check.name()));
+    for alike in told.chunk_by(share_a_line) {
+        let Some(Told { check, standing, found, mend, .. }) = alike.first() else { continue };
+        let others = match alike.len() {
+            1 => String::new(),
+            all => format!(", as do the {} that follow", all - 1),
+        };
+        text.push_str(&format!("{:<6}{:<width$}  {found}{others}\n", name(*standing), check.name()));
         for line in mend.iter().flat_map(|mend| mend.lines()) {
             text.push_str(&format!("{:>indent$}{line}\n", "", indent = 6 + width + 4));
         }
     }
     text + &summary(told)
+}
+
+fn share_a_line(one: &Told, next: &Told) -> bool {
+    let skipped = one.standing == Standing::Skipped && next.standing == Standing::Skipped;
+    skipped && one.found == next.found && one.mend.is_none() && next.mend.is_none()
 }
 
 fn summary(told: &[Told]) -> String {

@@ -51,6 +51,7 @@ pub fn look(check: Check) -> Option<&'static str> {
     Some(match check {
         Check::Identity => "see the flags that name them: keyanchor doctor --help",
         Check::DeviceFile => "name the file that holds the key: --private-key FILE",
+        Check::DeviceLibrary => "name it with --pkcs11-lib; see what is configured: p11-kit list-modules",
         Check::DeviceStart | Check::DeviceToken => "see what is configured: p11-kit list-modules",
         Check::DeviceReach => "see which there are: ls -l /dev/tpm*",
         Check::CertificateFound => "name what holds it: --certificate FILE, or --certificate 'pkcs11:token=NAME'",
@@ -70,7 +71,7 @@ pub fn look(check: Check) -> Option<&'static str> {
 
 /// Not looked at.
 pub fn awaits(earlier: Check) -> Words {
-    Words::new(format!("not looked at: {} comes first", earlier.name()))
+    Words::new(format!("waits for {}", earlier.name()))
 }
 
 impl Words {
