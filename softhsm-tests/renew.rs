@@ -161,12 +161,17 @@ fn an_identity_of_the_configuration_file_with_its_key_in_a_tpm_is_renewed_by_its
         ("trust-anchor-arn", ARNS[1]),
         ("profile-arn", ARNS[3]),
         ("role-arn", ARNS[5]),
+        ("ca", "ca"),
     ];
     let lines: String = settings.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
     let config = folder.write("config.toml", format!("[identity.web]\n{lines}"));
     let named = ["--config", text(&config), "--identity", "web"];
     let before = serial(&certificate);
-    keyanchor(["renew", "--ca", text(&ca)]).args(named).run().succeeds().stderr_contains("renewed CN=web-01: ");
+    let early = keyanchor(["renew", "--within", "4"]).args(named).run();
+    early.succeeds().stderr_contains("nothing to be done: CN=web-01 is good until ");
+    assert_eq!((serial(&certificate), sandbox.requests("/sessions").len()), (before.clone(), 0));
+    let due = keyanchor(["renew", "--within", "5"]).args(named).run();
+    due.succeeds().stderr_contains("renewed CN=web-01: ");
     assert_eq!(sandbox.requests("/sessions").len(), 1, "it was proved");
     assert_ne!(serial(&certificate), before);
     Printed::by(&keyanchor(["credential-process"]).args(named).run());
@@ -304,6 +309,7 @@ fn what_is_no_successor_changes_nothing() {
     );
     scene.refuses("true", &["--ca", "ca"], 2, "wanted --ca or --ca-command, found both");
     scene.refuses("", &[], 2, "found no --ca and no --ca-command");
+    scene.refuses("true", &["--within", "soon"], 2, "--within: wanted a whole number");
     scene.refuses("true", &["--new-key", text(other.path())], 2, "hint: name a file for the new certificate: --out ");
     scene.refuses("true", &["--out", "new.pem", "--remove-old"], 2, "found another place");
 }

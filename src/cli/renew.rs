@@ -5,7 +5,7 @@ mod issue;
 use std::path::{Path, PathBuf};
 
 use clap::ArgAction::Set;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::ca::authority_args::AuthorityKeyArgs;
 use super::ca::held::{Held, with_held};
@@ -15,11 +15,13 @@ use super::identity_settings::IdentitySettings;
 use super::log::LogArgs;
 use super::output::{note, print};
 use super::session_args::{RoleArns, SessionArgs};
-use super::values::{SWITCH, parse, set, switch};
+use super::values::{SWITCH, parse, parse_number, set, switch};
 use super::{Failure, FailureKind};
+use crate::config::IdentityConfig;
 use crate::files::{shell_word, unused_name};
 use crate::identity::{self, Identity, IdentityReference};
 use crate::key::{CertificateReference, Devices, KeyReference, SigningKey, WantedKey};
+use crate::provision::ca::MOST_DAYS;
 use crate::provision::renew::{Place, Put, Renewed, TokenPlace};
 use crate::provision::request::shown;
 use crate::rolesanywhere::{Client, Urgency};
@@ -41,8 +43,9 @@ const EXAMPLES: &str = "\
 Examples:
   By the local authority, with the same key:
     keyanchor renew --identity web --ca ca
-  By your own CA, each night; the old certificate is not kept:
-    keyanchor renew --identity web --ca-command 'step ca sign /dev/stdin /dev/stdout' --remove-old
+  By your own CA, each night, when it ends within 30 days; the old certificate is not kept:
+    keyanchor renew --identity web --ca-command 'step ca sign /dev/stdin /dev/stdout' \\
+        --within 30 --remove-old
   With a new key, made by keyanchor generate:
     keyanchor renew --pkcs11 'pkcs11:token=prod;object=web-01' --ca ca \\
         --new-key 'pkcs11:token=prod;object=web-02'";
@@ -51,10 +54,10 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub struct Args {
-    /// Directory of the authority that issues the new certificate
+    /// Directory of the authority that issues the new certificate [default: ca in the identity]
     #[arg(long, value_name = "DIR", help_heading = "Renewal")]
     ca: Option<PathBuf>,
-    /// Command that gives the new certificate
+    /// Command that gives the new certificate [default: ca-command in the identity]
     #[arg(long, value_name = "COMMAND", help_heading = "Renewal")]
     ca_command: Option<String>,
     /// How long that command may take [default: 120]
@@ -63,6 +66,9 @@ pub struct Args {
     /// Days that the certificate of --ca is good for [default: days in its ca.toml]
     #[arg(long, value_name = "DAYS", help_heading = "Renewal")]
     days: Option<String>,
+    /// Do nothing while the certificate is good for more days than these
+    #[arg(long, value_name = "DAYS", help_heading = "Renewal")]
+    within: Option<String>,
     /// Key for the new certificate, which must be there: a pkcs11: URI, handle:0x81… or a file
     #[arg(long, value_name = "FILE|URI|HANDLE", help_heading = "Renewal")]
     new_key: Option<String>,
@@ -106,14 +112,19 @@ struct Renewal {
 
 fn renew(args: &Args, held: &mut Held) -> Result<(), Failure> {
     let now = now();
-    let source = args.source()?;
     let settings = args.identity.settings()?;
+    let source = args.source(settings.file())?;
+    let within = parse_number("--within", args.within.as_deref(), 0..=MOST_DAYS)?;
     let client = args.client(&settings)?;
     let wanted = settings.reference()?;
     let new_key: Option<KeyReference> = parse("--new-key", args.new_key.as_deref())?;
     let place = args.place(&wanted, new_key.as_ref())?;
     let devices = held.certified.insert(Devices::new(settings.device_options(false)?));
     let (old, old_chain) = identity::find_certificate(devices, &wanted)?;
+    if within.is_some_and(|days| ends_later(&old, days, now)) {
+        note(&format!("nothing to be done: {} is good until {}", old.subject(), old.not_after()));
+        return Ok(());
+    }
     let renewal = Renewal::open(devices, &wanted, new_key.as_ref(), old, old_chain)?;
     place.check(devices, &shown(&*renewal.key)?, &renewal.old, args.remove_old)?;
 
@@ -146,8 +157,11 @@ fn tell(renewed: &Renewed, put: &Put, new_key: Option<&KeyReference>) {
 }
 
 impl Args {
-    fn source(&self) -> Result<Source<'_>, Failure> {
-        match (&self.ca, set(self.ca_command.as_deref())) {
+    /// What a flag says; where none does, the file.
+    fn source<'a>(&'a self, file: &'a IdentityConfig) -> Result<Source<'a>, Failure> {
+        let flags = (self.ca.as_deref(), set(self.ca_command.as_deref()));
+        let named = if flags == (None, None) { (file.ca.as_deref(), file.ca_command.as_deref()) } else { flags };
+        match named {
             (Some(ca), None) => Ok(Source::Authority(ca)),
             (None, Some(line)) => Ok(Source::Command(line)),
             (Some(_), Some(_)) => Err(usage("wanted --ca or --ca-command, found both")),
@@ -248,6 +262,11 @@ impl Renewal {
         log::info!("AWS takes the new certificate");
         Ok(renewed)
     }
+}
+
+fn ends_later(certificate: &Certificate, days: u32, now: Timestamp) -> bool {
+    let limit = now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MAX);
+    certificate.not_after() > limit
 }
 
 /// Where AWS was not asked, another end of the path is a reason to stop: it would be another trust anchor.

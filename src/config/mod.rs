@@ -76,6 +76,10 @@ pub struct IdentityConfig {
     pub endpoint: Option<String>,
     /// `ca-bundle`: a path.
     pub ca_bundle: Option<PathBuf>,
+    /// `ca`: directory of the authority that renews the certificate.
+    pub ca: Option<PathBuf>,
+    /// `ca-command`: the command that renews it.
+    pub ca_command: Option<String>,
     /// `pin-source` and its kin, named as the flags are.
     pub secrets: Vec<(SecretKind, SecretSource)>,
 }
@@ -166,6 +170,8 @@ fn identity(mut section: Section<'_>) -> Result<IdentityConfig, ConfigError> {
         region: section.string("region")?,
         endpoint: section.string("endpoint")?,
         ca_bundle: section.path("ca-bundle")?,
+        ca: section.path("ca")?,
+        ca_command: section.string("ca-command")?,
         secrets,
     };
     section.finish()?;
