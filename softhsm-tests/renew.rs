@@ -348,9 +348,16 @@ fn a_folder_that_cannot_be_written_costs_no_certificate() {
     let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     allow(scene.key.folder().path(), 0o755);
     allow(scene.key.path(), 0o644);
-    allow(scene.folder.path(), 0o555);
-    let outcome = scene.renew(&format!("touch {}", text(&asked))).unprivileged().run();
-    allow(scene.folder.path(), 0o755);
-    outcome.fails_with(1).stderr_contains("error: cannot open the lock file ");
-    assert!(!asked.exists());
+    let refused = |message: &str| {
+        allow(&scene.certificate, 0o666);
+        allow(scene.folder.path(), 0o555);
+        let outcome = scene.renew(&format!("touch {}", text(&asked))).unprivileged().run();
+        allow(scene.folder.path(), 0o755);
+        outcome.fails_with(1).stderr_contains(message);
+        assert!(!asked.exists());
+    };
+    refused("error: cannot open the lock file ");
+    // One that an earlier change has left behind.
+    allow(&scene.folder.write("web-01.pem.lock", ""), 0o666);
+    refused("error: cannot write in ");
 }
