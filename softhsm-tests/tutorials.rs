@@ -70,6 +70,8 @@ fn in_one_shell(steps: &[Step]) -> Outcome {
         .env("PATH", path.unwrap())
         .env("LC_ALL", "C.UTF-8")
         .env("TMPDIR", folder.path())
+        // SDKs give the metadata service a second, which a busy machine may take to start a thread.
+        .env("AWS_METADATA_SERVICE_TIMEOUT", "10")
         .limit(LIMIT)
         .run()
 }

@@ -33,8 +33,6 @@ enum Shell {
 }
 
 /// Prints a script for the shell to read.
-///
-/// `commands` are the definitions whose switches do not stand alone yet.
 pub fn run(args: &Args, commands: &Command) -> Result<(), Failure> {
     let commands = completed(commands);
     print(match args.shell {
@@ -51,21 +49,24 @@ fn script(shell: impl Generator, mut commands: Command) -> Vec<u8> {
     script
 }
 
-/// The tree as a shell is to see it: without what is hidden, and without `help`, which would repeat every command.
+/// The tree as a shell is to see it: without what is hidden, and without the command `help`, which would repeat every other.
 fn completed(command: &Command) -> Command {
-    let about = command.get_about().cloned().unwrap_or_default();
+    // clap adds its own to the copy too.
+    let is_of_clap = |arg: &&Arg| ["help", "version"].contains(&arg.get_id().as_str());
+    let args = command.get_arguments().filter(|arg| !arg.is_hide_set() && !is_of_clap(arg));
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
     // clap takes static names alone, unless each string of every command is to cost a little more. The program ends after this.
     Command::new(&*command.get_name().to_owned().leak())
-        .about(about)
+        .about(command.get_about().cloned().unwrap_or_default())
         .disable_help_subcommand(true)
-        .args(command.get_arguments().filter(|arg| !arg.is_hide_set()).cloned().map(hinted))
-        .subcommands(command.get_subcommands().filter(|command| !command.is_hide_set()).map(completed))
+        .args(args.cloned().map(hinted))
+        .subcommands(commands.map(completed))
 }
 
 /// What kind of value follows. A switch is offered without the value that nobody writes.
 fn hinted(arg: Arg) -> Arg {
     if is_switch(&arg) {
-        return arg.num_args(0).action(ArgAction::SetTrue).required(false);
+        return arg.require_equals(false).hide_default_value(false).num_args(0).action(ArgAction::SetTrue);
     }
     let names = arg.get_value_names().unwrap_or_default();
     let names_any_of = |kinds: &[&str]| names.iter().flat_map(|name| name.split('|')).any(|name| kinds.contains(&name));
@@ -74,7 +75,8 @@ fn hinted(arg: Arg) -> Arg {
     } else if names_any_of(&["DIR"]) {
         arg.value_hint(ValueHint::DirPath)
     } else if names_any_of(&["COMMAND"]) {
-        arg.value_hint(ValueHint::CommandWithArguments)
+        let hint = if arg.is_positional() { ValueHint::CommandWithArguments } else { ValueHint::CommandString };
+        arg.value_hint(hint)
     } else {
         arg.value_hint(ValueHint::Other)
     }

@@ -18,6 +18,7 @@ mod generate;
 mod identity_args;
 mod identity_draft;
 mod identity_settings;
+mod lazy;
 mod list;
 mod log;
 mod man;
@@ -46,6 +47,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::conclude;
 pub use failure::{Failure, FailureKind};
+use lazy::Lazy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,29 +65,28 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-// One is made per process.
 enum Command {
-    CredentialProcess(Box<credential_process::Args>),
-    Serve(Box<serve::Args>),
-    Env(env::Args),
-    Exec(Box<exec::Args>),
-    Update(Box<update::Args>),
-    Cache(cache::Args),
-    List(Box<list::Args>),
-    Generate(Box<generate::Args>),
-    Csr(Box<csr::Args>),
-    Certificate(certificate::Args),
-    Ca(Box<ca::Args>),
-    Renew(Box<renew::Args>),
-    SignString(Box<sign_string::Args>),
-    ReadCertificateData(Box<read_certificate_data::Args>),
-    AwsTemplate(Box<aws_template::Args>),
-    Configure(Box<configure::Args>),
-    Doctor(Box<doctor::Args>),
-    Sandbox(Box<sandbox::Args>),
-    Completions(completions::Args),
-    Man(man::Args),
-    Version(version::Args),
+    CredentialProcess(Lazy<credential_process::Args>),
+    Serve(Lazy<serve::Args>),
+    Env(Lazy<env::Args>),
+    Exec(Lazy<exec::Args>),
+    Update(Lazy<update::Args>),
+    Cache(Lazy<cache::Args>),
+    List(Lazy<list::Args>),
+    Generate(Lazy<generate::Args>),
+    Csr(Lazy<csr::Args>),
+    Certificate(Lazy<certificate::Args>),
+    Ca(Lazy<ca::Args>),
+    Renew(Lazy<renew::Args>),
+    SignString(Lazy<sign_string::Args>),
+    ReadCertificateData(Lazy<read_certificate_data::Args>),
+    AwsTemplate(Lazy<aws_template::Args>),
+    Configure(Lazy<configure::Args>),
+    Doctor(Lazy<doctor::Args>),
+    Sandbox(Lazy<sandbox::Args>),
+    Completions(Lazy<completions::Args>),
+    Man(Lazy<man::Args>),
+    Version(Lazy<version::Args>),
 }
 
 /// Parses the arguments, runs the command, prints a failure. The exit code says what kind it was.
@@ -102,12 +103,18 @@ pub fn check(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Re
 }
 
 fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
-    tree().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let matches = Cli::command().try_get_matches_from(&words);
+    // What is said of commands in a help or beside an error is known once all of them are defined.
+    let matches = matches.or_else(|_| definitions().try_get_matches_from(&words));
+    matches.and_then(|matches| Cli::from_arg_matches(&matches))
 }
 
-/// The command definitions.
-fn tree() -> clap::Command {
-    values::with_switches(Cli::command())
+/// All commands with all their flags.
+fn definitions() -> clap::Command {
+    let mut commands = Cli::command();
+    commands.build();
+    commands
 }
 
 fn run(command: Command) -> u8 {
@@ -129,9 +136,9 @@ fn run(command: Command) -> u8 {
         Command::AwsTemplate(args) => aws_template::run(&args),
         Command::Configure(args) => conclude(configure::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Sandbox(args) => conclude(sandbox::run(*args)),
-        Command::Completions(args) => conclude(completions::run(&args, &Cli::command())),
-        Command::Man(args) => conclude(man::run(&args, tree())),
-        Command::Version(args) => conclude(version::run(args)),
+        Command::Sandbox(args) => conclude(sandbox::run(args.into_inner())),
+        Command::Completions(args) => conclude(completions::run(&args, &definitions())),
+        Command::Man(args) => conclude(man::run(&args, Cli::command())),
+        Command::Version(args) => conclude(version::run(&args)),
     }
 }

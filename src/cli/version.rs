@@ -13,6 +13,6 @@ Examples:
 pub struct Args {}
 
 /// Writes the version to stdout.
-pub fn run(_args: Args) -> Result<(), Failure> {
+pub fn run(_args: &Args) -> Result<(), Failure> {
     print(concat!(env!("CARGO_PKG_VERSION"), "\n"))
 }
