@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::answer::Answer;
 use super::options::Limits;
-use super::route::Answer;
 
 /// Serves a connection until the client is done or a limit is reached. `crowded` says whether others wait for a connection.
 pub async fn serve(

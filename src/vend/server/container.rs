@@ -6,8 +6,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 
+use super::answer::{Answer, JSON, answer as respond, method_not_allowed};
 use super::document;
-use super::route::{Answer, JSON, answer as respond, method_not_allowed};
 use super::state::{ConsumerState, Snapshot};
 
 /// The path of the EKS Pod Identity agent, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.

@@ -9,7 +9,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 
-use super::route::{Answer, Endpoint, JSON, answer as respond, method_not_allowed, plain, text};
+use super::answer::{Answer, JSON, answer as respond, method_not_allowed, plain, text};
+use super::endpoint::Endpoint;
 use super::session::LONGEST_LIFE;
 use super::state::{RoleState, Snapshot};
 

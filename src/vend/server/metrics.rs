@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use jiff::Timestamp;
 
 use super::super::source::VendErrorKind;
-use super::route::Endpoint;
+use super::endpoint::Endpoint;
 use super::state::{RoleState, Snapshot};
 
 /// Answers are counted by these; what is none of them counts as the last.

@@ -8,11 +8,13 @@
 //! One thread answers everybody: what it answers is in memory, so that it gives more answers a second than the machine's clients
 //! can read, and beside them a second thread would only take turns with it.
 
+mod answer;
 mod clients;
 mod connection;
 mod consumer;
 mod container;
 mod document;
+mod endpoint;
 mod error;
 mod host;
 mod imds;
@@ -34,6 +36,5 @@ mod tests;
 
 pub use container::PATH as CONTAINER_PATH;
 pub use error::ServeError;
-pub use options::{Consumer, DEFAULT_PORT, Limits, Options, RoleSource, Surface};
-pub use refresher::Pace;
+pub use options::{Consumer, DEFAULT_PORT, Limits, Options, Pace, RoleSource, Surface};
 pub use run::{Event, Hooks, run, run_until};

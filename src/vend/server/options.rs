@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::super::source::Vend;
-use super::refresher::Pace;
 
 /// The port that the peer listens on, so that an existing configuration goes on working.
 pub const DEFAULT_PORT: u16 = 9911;
@@ -83,6 +84,14 @@ impl Default for Limits {
             headers: 64,
         }
     }
+}
+
+/// Says when to refresh. Pure but for its jitter: the clock is passed in.
+pub trait Pace: Send {
+    /// When to refresh after credentials were got at `now` that are good until `expires`.
+    fn succeeded(&mut self, now: Timestamp, expires: Timestamp) -> Timestamp;
+    /// When to try again after a failure at `now`.
+    fn failed(&mut self, now: Timestamp) -> Timestamp;
 }
 
 /// A role to serve.

@@ -15,17 +15,9 @@ use super::clients::Shared;
 use super::document;
 use super::error::ServeError;
 use super::metrics::Metrics;
-use super::options::RoleSource;
+use super::options::{Pace, RoleSource};
 use super::setup::role_name;
 use super::state::{State, Unavailable};
-
-/// Says when to refresh. Pure but for its jitter: the clock is passed in.
-pub trait Pace: Send {
-    /// When to refresh after credentials were got at `now` that are good until `expires`.
-    fn succeeded(&mut self, now: Timestamp, expires: Timestamp) -> Timestamp;
-    /// When to try again after a failure at `now`.
-    fn failed(&mut self, now: Timestamp) -> Timestamp;
-}
 
 /// Whatever a pace says, there are no more refreshes than these.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);

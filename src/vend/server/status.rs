@@ -6,8 +6,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 
+use super::answer::{Answer, TEXT, answer, text};
 use super::metrics::Metrics;
-use super::route::{Answer, TEXT, answer, text};
 use super::state::Snapshot;
 
 static OPEN_METRICS: HeaderValue =

@@ -4,8 +4,10 @@ use hyper::Request;
 use hyper::body::Body;
 use hyper::http::request::Builder;
 
+use super::super::answer::Answer;
 use super::super::consumer::ConsumerToken;
-use super::super::route::{Answer, Endpoint, route};
+use super::super::endpoint::Endpoint;
+use super::super::route::route;
 use super::super::setup::{first_snapshot, role_name};
 use super::super::state::Snapshot;
 use super::super::{document, options::Surface};
