@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use super::secret::Secret;
 use super::secret::kind::SecretKind;
 
 /// What a person can do about a [`KeyError`]: each kind asks for another remedy.
@@ -138,8 +137,8 @@ impl KeyError {
 
     /// Says where the secret comes from that was given and refused, unless somebody has typed it.
     #[must_use]
-    pub fn with_origin_of(mut self, secret: &Secret) -> Self {
-        if let Some(origin) = secret.origin() {
+    pub fn with_origin(mut self, origin: Option<&str>) -> Self {
+        if let Some(origin) = origin {
             self.message = format!("{}; it comes from {origin}", self.message);
         }
         self

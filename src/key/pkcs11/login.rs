@@ -105,7 +105,7 @@ pub(super) fn obtain(
             KeyErrorKind::SecretWrong,
             format!("the source of the {kind} gave what {} has refused before; it was not tried again", token.name()),
         )
-        .with_origin_of(&pin)),
+        .with_origin(pin.origin())),
         false => Ok(pin),
     }
 }
@@ -143,7 +143,7 @@ fn try_once(
             }
             let refusal = wrong(api, token, kind, &error);
             Err(match pin {
-                Some(pin) => refusal.with_origin_of(pin),
+                Some(pin) => refusal.with_origin(pin.origin()),
                 None => refusal,
             })
         }

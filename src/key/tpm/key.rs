@@ -251,7 +251,7 @@ impl TpmKey {
         };
         let Some(secret) = secret else { return error };
         self.shared.options.secrets.refuse(kind, &self.shared.reference, secret);
-        error.with_origin_of(secret)
+        error.with_origin(secret.origin())
     }
 
     /// One use of the TPM, on its own thread.
