@@ -1,5 +1,6 @@
 //! `keyanchor generate`: keys that never leave their device, read and used by other people's tools.
 
+#[cfg(feature = "tpm")]
 use std::os::unix::fs::PermissionsExt;
 
 use cryptoki_sys::{

@@ -8,7 +8,9 @@ use std::time::Duration;
 use keyanchor::config::Config;
 
 use crate::support::Folder;
-use crate::support::command::{Outcome, Run, has_aws_cli, is_there};
+#[cfg(feature = "tpm")]
+use crate::support::command::is_there;
+use crate::support::command::{Outcome, Run, has_aws_cli};
 use crate::support::page::{Block, Page, Step, matches};
 use crate::support::shell::keyanchor_calls;
 
