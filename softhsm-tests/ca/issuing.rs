@@ -45,6 +45,7 @@ fn a_request_to_be_a_ca_gets_a_client_certificate() {
     let wanted = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=keyCertSign,cRLSign"];
     let csr = request(&scene, &KeyFile::generate(Key::Ec256), "/CN=sly", &wanted);
     let issued = scene.run("issue", &["--csr", text(&csr)]).run();
+    issued.stderr_contains("asks for a CA's certificate (CA:TRUE), and gets a client's");
     let said = report(&scene.folder.write("leaf.pem", issued.succeeds().text()));
     assert!(said.contains("CA:FALSE") && !said.contains("Certificate Sign"), "{said}");
 }

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME;
+use const_oid::db::rfc5280::{ID_CE_BASIC_CONSTRAINTS, ID_CE_SUBJECT_ALT_NAME};
 use const_oid::db::rfc5912::ID_EXTENSION_REQ;
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 use spki::AlgorithmIdentifierRef;
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::BasicConstraints;
 
 use super::alternative_name::AlternativeName;
 use super::error::{CertificateError, CertificateErrorKind};
@@ -26,6 +27,8 @@ pub struct CertificateRequest {
     pub subject: Name,
     /// The names beside it that are asked for.
     pub names: Vec<AlternativeName>,
+    /// Whether it asks for the certificate of a CA.
+    pub asks_for_ca: bool,
     /// The key to be certified.
     pub public_key: PublicKey,
 }
@@ -35,9 +38,16 @@ struct Fields {
     signed: Vec<u8>,
     subject: Name,
     public_key: Vec<u8>,
-    names: Vec<AlternativeName>,
+    extensions: Extensions,
     algorithm: SignatureAlgorithm,
     signature: Vec<u8>,
+}
+
+/// What is read of the extensions that are asked for.
+#[derive(Default)]
+struct Extensions {
+    names: Vec<AlternativeName>,
+    ca: bool,
 }
 
 impl CertificateRequest {
@@ -83,7 +93,10 @@ impl CertificateRequest {
         let public_key = PublicKey::from_spki_der(&fields.public_key)
             .map_err(|error| unusable(error.to_string()).with_source(error))?;
         match verification {
-            Verification::Verified => Ok(Self { subject: fields.subject, names: fields.names, public_key }),
+            Verification::Verified => {
+                let Extensions { names, ca: asks_for_ca } = fields.extensions;
+                Ok(Self { subject: fields.subject, names, asks_for_ca, public_key })
+            }
             Verification::Refuted => {
                 Err(unusable("wanted a request signed by the key that it is for, found another signature"))
             }
@@ -106,44 +119,53 @@ impl Fields {
             Ok::<_, der::Error>((signed, algorithm, signature::whole_octets(signature)?))
         })?;
         outer.finish()?;
-        let (subject, public_key, names) = AnyRef::from_der(&signed)?.sequence(|info| {
+        let (subject, public_key, extensions) = AnyRef::from_der(&signed)?.sequence(|info| {
             let version: u8 = info.decode()?;
             if version != 0 {
                 return Err(Tag::Integer.value_error().into());
             }
             let subject = Name::from_der(info.tlv_bytes()?)?;
             let public_key = AnyRef::decode(info)?.to_der()?;
-            Ok::<_, der::Error>((subject, public_key, alternative_names(info)?))
+            Ok::<_, der::Error>((subject, public_key, Extensions::asked_for(info)?))
         })?;
-        Ok(Self { subject, public_key, names, algorithm, signature, signed })
+        Ok(Self { subject, public_key, extensions, algorithm, signature, signed })
     }
 }
 
-/// The names in the extensionRequest (RFC 2985 §5.4.2) of the attributes, which some programs leave out where there are none.
-fn alternative_names<'a>(info: &mut impl Reader<'a>) -> der::Result<Vec<AlternativeName>> {
-    let mut names = Vec::new();
-    if info.is_finished() {
-        return Ok(names);
-    }
-    let attributes = AnyRef::decode(info)?;
-    if !attributes.tag().is_context_specific() {
-        return Err(attributes.tag().value_error().into());
-    }
-    let mut attributes = SliceReader::new(attributes.value())?;
-    while !attributes.is_finished() {
-        let (kind, values) = AnyRef::decode(&mut attributes)?
-            .sequence(|reader| Ok::<_, der::Error>((ObjectIdentifier::decode(reader)?, AnyRef::decode(reader)?)))?;
-        if kind != ID_EXTENSION_REQ {
-            continue;
+impl Extensions {
+    /// Those in the extensionRequest (RFC 2985 §5.4.2) of the attributes, which some programs leave out where there are none.
+    fn asked_for<'a>(info: &mut impl Reader<'a>) -> der::Result<Self> {
+        let mut asked = Self::default();
+        if info.is_finished() {
+            return Ok(asked);
         }
-        values.tag().assert_eq(Tag::Set)?;
-        for extension in Vec::<Extension>::from_der(values.value())? {
-            if extension.extn_id == ID_CE_SUBJECT_ALT_NAME {
-                names.extend(AlternativeName::all_from_der(extension.extn_value.as_bytes())?);
+        let attributes = AnyRef::decode(info)?;
+        if !attributes.tag().is_context_specific() {
+            return Err(attributes.tag().value_error().into());
+        }
+        let mut attributes = SliceReader::new(attributes.value())?;
+        while !attributes.is_finished() {
+            let (kind, values) = AnyRef::decode(&mut attributes)?
+                .sequence(|reader| Ok::<_, der::Error>((ObjectIdentifier::decode(reader)?, AnyRef::decode(reader)?)))?;
+            if kind != ID_EXTENSION_REQ {
+                continue;
+            }
+            values.tag().assert_eq(Tag::Set)?;
+            for extension in Vec::<Extension>::from_der(values.value())? {
+                asked.read(extension.extn_id, extension.extn_value.as_bytes())?;
             }
         }
+        Ok(asked)
     }
-    Ok(names)
+
+    fn read(&mut self, kind: ObjectIdentifier, value: &[u8]) -> der::Result<()> {
+        match kind {
+            ID_CE_SUBJECT_ALT_NAME => self.names.extend(AlternativeName::all_from_der(value)?),
+            ID_CE_BASIC_CONSTRAINTS => self.ca |= BasicConstraints::from_der(value)?.ca,
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 fn unusable(message: impl Into<String>) -> CertificateError {

@@ -131,6 +131,9 @@ impl Args {
             return Err(Failure::new(FailureKind::Usage, "wanted --csr or a flag that names a key, found both"));
         }
         let request = CertificateRequest::read(path)?;
+        if request.asks_for_ca {
+            log::warn!("{} asks for a CA's certificate (CA:TRUE), and gets a client's", path.display());
+        }
         Ok(Order {
             subject: self.subject.subject()?.unwrap_or(request.subject),
             names: if names.is_empty() { request.names } else { names },
