@@ -1,8 +1,9 @@
 //! `keyanchor csr`: requests for keys on every kind of device, judged by the openssl command.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::command::{Outcome, keyanchor};
+use crate::support::command::{Outcome, Run, keyanchor};
 use crate::support::key::{Key, KeyFile};
 use crate::support::pki::Ca;
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN};
@@ -145,6 +146,23 @@ fn a_file_that_exists_is_left_alone_unless_force_is_given() {
     make(&["--force"]).succeeds();
     assert_ne!(std::fs::read_to_string(&out).unwrap(), first);
     assert!(!Path::new(&format!("{}.lock", text(&out))).exists());
+}
+
+#[test]
+fn a_file_is_readable_as_the_umask_allows_and_whole_or_not_there() {
+    let key = KeyFile::generate(Key::Ec256);
+    let (folder, program) = (Folder::new(), env!("CARGO_BIN_EXE_keyanchor"));
+    let (made, bounded) = (folder.join("made.csr"), folder.join("bounded.csr"));
+    let under = |limit: &str, out: &Path| {
+        let line = format!(r#"{limit}; exec "$0" csr --private-key "$1" --subject CN=web --out "$2""#);
+        Run::program("sh").args(["-c", &line, program, text(key.path()), text(out)]).run()
+    };
+    under("umask 027", &made).succeeds();
+    assert_eq!(made.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
+    let outcome = under("trap '' XFSZ; ulimit -f 0", &bounded);
+    outcome.fails_with(1).stderr_contains("cannot write ");
+    let left: Vec<_> = folder.path().read_dir().unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["made.csr"], "nothing is left of what could not be written");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! `--out FILE`: what a command makes goes to a new file instead of stdout.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::ArgAction::Set;
@@ -10,7 +9,7 @@ use super::output::print;
 use super::values::{SWITCH, set, switch};
 use super::{Failure, FailureKind};
 use crate::files::shared::{Access, directory, replace};
-use crate::files::shell_word;
+use crate::files::{create, shell_word};
 
 /// Flags for the file that takes the output
 #[derive(clap::Args, Debug)]
@@ -66,7 +65,7 @@ impl Out {
     pub fn write(&self, text: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout => print(text),
-            Self::New(flag, path) => create(path, text.as_bytes()).map_err(|error| match error.kind() {
+            Self::New(flag, path) => create(path, text.as_bytes(), 0o666).map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => exists(flag, path),
                 _ => Failure::new(FailureKind::Other, format!("cannot write {}: {error}", path.display())),
             }),
@@ -74,16 +73,6 @@ impl Out {
                 .map_err(|error| Failure::new(FailureKind::Other, error.to_string())),
         }
     }
-}
-
-fn create(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    let outcome = file.write_all(content).and_then(|()| file.sync_all());
-    if outcome.is_err() {
-        // The error that led here says more.
-        let _ = std::fs::remove_file(path);
-    }
-    outcome
 }
 
 fn exists(flag: &str, path: &Path) -> Failure {

@@ -114,7 +114,7 @@ impl Devices {
         }
         let made = tpm::generate(new, NewKeyPlace::File, &self.options)?;
         let pem = made.pem.unwrap_or_default();
-        files::create(path, pem.as_bytes()).map_err(|error| match error.kind() {
+        files::create(path, pem.as_bytes(), 0o600).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => taken(),
             kind => {
                 let kind = match kind {

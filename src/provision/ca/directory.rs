@@ -98,7 +98,7 @@ impl Directory {
 
     /// Writes a file for this account alone; one that is there is never overwritten.
     pub(super) fn write_secret(&self, path: &Path, content: &str) -> Result<(), CaError> {
-        Ok(files::create(path, content.as_bytes()).map_err(SharedFileError::cannot("write", path))?)
+        Ok(files::create(path, content.as_bytes(), 0o600).map_err(SharedFileError::cannot("write", path))?)
     }
 
     fn no_authority(&self) -> CaError {

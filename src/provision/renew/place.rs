@@ -88,7 +88,7 @@ impl Place {
         match self {
             Self::File(path) => replace(path, renewed, old, remove_old),
             Self::NewFile(path) => {
-                create(path, text(renewed).as_bytes()).map_err(|error| match error.kind() {
+                create(path, text(renewed).as_bytes(), 0o666).map_err(|error| match error.kind() {
                     ErrorKind::AlreadyExists => there_already(path),
                     _ => SharedFileError::cannot("write", path)(error),
                 })?;
