@@ -69,7 +69,7 @@ fn a_good_certificate_is_said_to_be_taken() {
         "\nintermediate CN=Middle, valid until ",
         "\ntrust anchor CN=Root, valid until ",
         "\n  ok  keyUsage with keyCertSign\n",
-        "\npath\n  ok  it ends at the trust anchor\n",
+        "\npath\n  ok  at most 5 certificates between leaf and root\n  ok  it ends at the trust anchor\n",
         "\n  ok  x509Subject/CN = web-01\n  ok  x509Issuer/CN = Middle\n",
         "\nsource identity (sts:SourceIdentity)\n  ok  CN=web-01\n",
     ] {
@@ -115,6 +115,53 @@ fn every_requirement_that_is_not_met_is_marked() {
     let other = KeyFile::generate(Key::Ed25519);
     let path = ca.leaf("web-01", other.public_key()).pem_path();
     certificate("check", &["--certificate", text(&path)]).run().ends_with(7).stdout_contains("Ed25519");
+}
+
+#[test]
+fn a_chain_that_is_too_long_is_marked_and_the_rest_is_judged() {
+    let mut cas = vec![Ca::root("Root")];
+    for depth in 1..=6 {
+        let next = cas.last().unwrap().intermediate(&format!("Level {depth}"));
+        cas.push(next);
+    }
+    let folder = Folder::new();
+    let key = KeyFile::generate(Key::Ec256);
+    let leaf = cas[6].leaf("web-01", key.public_key()).pem_path();
+    let between = folder.write("chain.pem", bundle(cas[1..].iter().map(|ca| &ca.certificate)));
+    let check = |more: &[&str]| {
+        let base = ["--certificate", text(&leaf), "--intermediates", text(&between)];
+        certificate("check", &base).args(more).run()
+    };
+    let outcome = check(&[]);
+    outcome.ends_with(7).stdout_contains("\nintermediate CN=Level 1, valid until ");
+    outcome.stdout_contains(
+        "path\n  NO  wanted at most 5 certificates between leaf and root, found at least 6\n  ok  it ends before CN=Root",
+    );
+    let report = json(check(&["--json"]).ends_with(7));
+    assert_eq!(report["path"]["requirements"][0]["requirement"], "chainLength");
+    assert_eq!(report["path"]["requirements"][0]["met"], false);
+}
+
+#[test]
+fn a_usage_that_does_not_name_clients_is_noted_and_no_reason_to_refuse() {
+    let folder = Folder::new();
+    let key = KeyFile::generate(Key::Ec256);
+    let of_usage = |usage: &str| {
+        let path = folder.join(format!("{usage}.pem"));
+        let usage = format!("extendedKeyUsage={usage}");
+        let request = ["req", "-x509", "-new", "-key", text(key.path()), "-subj", "/CN=web-01", "-out", text(&path)];
+        let extensions = ["basicConstraints=CA:FALSE", "keyUsage=digitalSignature", &usage];
+        openssl(&[&request[..], &extensions.map(|it| ["-addext", it]).concat()].concat());
+        certificate("check", &["--certificate", text(&path)]).run()
+    };
+    let doubt = "\n  ??  extendedKeyUsage without clientAuth (AWS documents no requirement on it)\n";
+    let outcome = of_usage("serverAuth");
+    outcome.stdout_contains(doubt);
+    let marked: Vec<_> = outcome.text().lines().filter(|line| line.starts_with("  NO  ")).collect();
+    assert!(matches!(marked[..], [only] if only.contains("found one that signed itself")), "{outcome}");
+    for usage in ["clientAuth,serverAuth", "anyExtendedKeyUsage"] {
+        assert!(!of_usage(usage).text().contains("??"), "{usage}");
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Identity {
 }
 
 /// Finds the certificate alone, with the chain that would be sent. A token is asked without a login, unless several certificates
-/// match and only their keys tell which is the leaf. Nothing is demanded of it.
+/// match and only their keys tell which is the leaf. Nothing is demanded of it, nor of the length of the chain.
 pub fn find_certificate(
     devices: &mut Devices,
     wanted: &IdentityReference,
@@ -138,7 +138,7 @@ pub fn find_certificate(
         }
         _ => Found::find(devices, wanted)?,
     };
-    let chain = found.chain(wanted)?;
+    let chain = found.path(wanted)?;
     Ok((found.leaf, chain))
 }
 
@@ -228,13 +228,20 @@ impl Found {
 
     /// The issuers, from what stands beside the leaf, the intermediates that are named, and the token. To be asked once.
     pub fn chain(&mut self, wanted: &IdentityReference) -> Result<Chain, IdentityError> {
+        let path = self.path(wanted)?;
+        requirements::require_length(&path.certificates)?;
+        Ok(path)
+    }
+
+    /// The same, however long it is.
+    fn path(&mut self, wanted: &IdentityReference) -> Result<Chain, IdentityError> {
         let mut candidates = std::mem::take(&mut self.others);
         if let Some(path) = &wanted.intermediates {
             candidates.extend(read_intermediates(path)?);
         }
         let device = self.token.as_ref().or(self.holder.as_ref());
         let listing = device.and_then(|device| device.listing());
-        Chain::build(&self.leaf, candidates, &mut |subject| {
+        Chain::follow(&self.leaf, candidates, &mut |subject| {
             let stored = match listing {
                 Some(listing) => listing.issuers(subject)?,
                 None => Vec::new(),

@@ -103,7 +103,9 @@ fn of(requirement: Requirement) -> Option<Check> {
         Requirement::DigitalSignature => Check::CertificateKeyUsage,
         Requirement::Hash => Check::CertificateSignatureHash,
         Requirement::Key => Check::CertificateKeyType,
-        Requirement::Authority | Requirement::KeyCertSign | Requirement::PathLength => return None,
+        Requirement::Authority | Requirement::KeyCertSign | Requirement::PathLength | Requirement::ChainLength => {
+            return None;
+        }
     })
 }
 

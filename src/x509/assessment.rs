@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::certificate::Certificate;
 use super::chain::Chain;
 use super::name::Name;
-use super::requirements::{Check, of_authority, of_leaf};
+use super::requirements::{Check, Doubt, doubts_of_leaf, of_authority, of_chain, of_leaf};
 use super::signature::Verification;
 
 /// The verdict on a leaf and its chain.
@@ -14,6 +14,10 @@ use super::signature::Verification;
 pub struct Assessment<'a> {
     /// The leaf, then every certificate above it that decides, the trust anchor last where it is known.
     pub certificates: Vec<Assessed<'a>>,
+    /// What of the leaf is not known to matter.
+    pub doubts: Vec<Doubt>,
+    /// Whether as many certificates are sent as AWS takes.
+    pub length: Check,
     /// Where the path ends.
     pub ending: Ending<'a>,
 }
@@ -67,12 +71,13 @@ impl<'a> Assessment<'a> {
             certificates.push(Assessed { role, certificate, checks: of_authority(certificate, below, now) });
             below += usize::from(!certificate.is_self_issued());
         }
-        Self { certificates, ending }
+        Self { certificates, doubts: doubts_of_leaf(leaf), length: of_chain(&chain.certificates), ending }
     }
 
     /// Whether nothing speaks against it.
     pub fn is_taken(&self) -> bool {
-        let met = self.certificates.iter().flat_map(|it| &it.checks).all(|check| check.violation.is_none());
+        let mut checks = self.certificates.iter().flat_map(|it| &it.checks).chain([&self.length]);
+        let met = checks.all(|check| check.violation.is_none());
         met && !matches!(self.ending, Ending::Elsewhere(_) | Ending::SelfSigned)
     }
 }

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::certificate::Certificate;
-use super::error::{CertificateError, CertificateErrorKind};
+use super::error::CertificateError;
 use super::name::Name;
+use super::requirements::require_length;
 use super::signature::Verification;
 
 /// Most certificates that Roles Anywhere takes in `X-Amz-X509-Chain`.
@@ -49,6 +50,13 @@ impl Chain {
         candidates: Vec<Certificate>,
         issuers: &mut Lookup<'_, E>,
     ) -> Result<Self, E> {
+        let chain = Self::follow(leaf, candidates, issuers)?;
+        require_length(&chain.certificates)?;
+        Ok(chain)
+    }
+
+    /// The same for one who judges: a path that is too long is given as far as it was followed.
+    pub fn follow<E>(leaf: &Certificate, candidates: Vec<Certificate>, issuers: &mut Lookup<'_, E>) -> Result<Self, E> {
         let mut search = Search {
             pool: Vec::new(),
             keys: Vec::new(),
@@ -63,7 +71,7 @@ impl Chain {
         search.add(vec![leaf.clone()]);
         search.add(candidates);
         search.walk(&mut vec![0])?;
-        Ok(search.finish()?)
+        Ok(search.finish())
     }
 }
 
@@ -93,7 +101,7 @@ struct Search<'a, E> {
     best: Option<Path>,
 }
 
-impl<E: From<CertificateError>> Search<'_, E> {
+impl<E> Search<'_, E> {
     fn add(&mut self, candidates: Vec<Certificate>) {
         for candidate in candidates {
             if self.pool.len() <= MAX_CANDIDATES && !self.pool.contains(&candidate) {
@@ -212,20 +220,11 @@ impl<E: From<CertificateError>> Search<'_, E> {
         *self.self_signed.entry(index).or_insert_with(judge)
     }
 
-    fn finish(self) -> Result<Chain, CertificateError> {
+    fn finish(self) -> Chain {
         if self.verifications >= MAX_VERIFICATIONS || self.visits >= MAX_VISITS {
             log::info!("chain: too many candidates of the same names; using the best path found so far");
         }
-        let Some(best) = self.best else { return Ok(Chain::default()) };
-        if best.certificates.len() > MAX_CHAIN {
-            return Err(CertificateError::new(
-                CertificateErrorKind::Chain,
-                format!(
-                    "wanted at most {MAX_CHAIN} certificates between leaf and root, found at least {}",
-                    best.certificates.len()
-                ),
-            ));
-        }
+        let Some(best) = self.best else { return Chain::default() };
         let at = |index: &usize| self.pool.get(*index).cloned();
         let certificates: Vec<Certificate> = best.certificates.iter().filter_map(at).collect();
         let (_, complete, ..) = best.rank;
@@ -233,7 +232,7 @@ impl<E: From<CertificateError>> Search<'_, E> {
         let missing = last.filter(|_| !complete).map(|it| it.issuer().clone());
         let on_path = |index: &usize| *index == 0 || best.certificates.contains(index) || best.root == Some(*index);
         let left_out = (0..self.pool.len()).filter(|index| !on_path(index)).filter_map(|index| at(&index)).collect();
-        Ok(Chain { certificates, root: best.root.as_ref().and_then(at), missing, left_out })
+        Chain { certificates, root: best.root.as_ref().and_then(at), missing, left_out }
     }
 }
 

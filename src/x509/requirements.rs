@@ -3,9 +3,12 @@
 
 use std::fmt;
 
+use const_oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_CLIENT_AUTH};
 use jiff::Timestamp;
+use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::certificate::Certificate;
+use super::chain::MAX_CHAIN;
 use super::error::{CertificateError, CertificateErrorKind};
 use super::signature::SignatureHash;
 use crate::key::{Advice, KeyError};
@@ -29,6 +32,8 @@ pub enum Requirement {
     KeyCertSign,
     /// No more CAs stand below it than its pathLenConstraint allows.
     PathLength,
+    /// No more certificates are sent above the leaf than AWS takes.
+    ChainLength,
     /// It was signed over a strong hash.
     Hash,
     /// Its key can sign a request.
@@ -47,6 +52,7 @@ impl Requirement {
             Self::DigitalSignature => "digitalSignature",
             Self::KeyCertSign => "keyCertSign",
             Self::PathLength => "pathLength",
+            Self::ChainLength => "chainLength",
             Self::Hash => "hash",
             Self::Key => "key",
         }
@@ -64,6 +70,7 @@ impl fmt::Display for Requirement {
             Self::DigitalSignature => "keyUsage with digitalSignature",
             Self::KeyCertSign => "keyUsage with keyCertSign",
             Self::PathLength => "as few CAs below it as its pathLenConstraint allows",
+            Self::ChainLength => return write!(f, "at most {MAX_CHAIN} certificates between leaf and root"),
             Self::Hash => "signed with SHA-256 or stronger",
             Self::Key => "an RSA key, or an EC key on P-256, P-384 or P-521",
         })
@@ -122,6 +129,11 @@ pub enum Violation {
         /// How many there are.
         found: usize,
     },
+    /// More certificates stand between leaf and root than are taken.
+    ChainTooLong {
+        /// How many were found; there may be more.
+        found: usize,
+    },
     /// It was signed over a weak hash.
     WeakSignature {
         /// The hash.
@@ -158,6 +170,9 @@ impl fmt::Display for Violation {
             Self::NoKeyCertSign => f.write_str("wanted keyUsage with keyCertSign, found keyUsage without it"),
             Self::PathTooLong { allowed, found } => {
                 write!(f, "wanted at most {allowed} CAs below it (pathLenConstraint), found {found}")
+            }
+            Self::ChainTooLong { found } => {
+                write!(f, "wanted at most {MAX_CHAIN} certificates between leaf and root, found at least {found}")
             }
             Self::WeakSignature { found } => {
                 write!(f, "wanted a certificate signed with SHA-256 or stronger, found {found}")
@@ -236,6 +251,47 @@ pub fn of_authority(certificate: &Certificate, below: usize, now: Timestamp) -> 
         (Requirement::PathLength, path_length),
         (Requirement::Hash, strong_hash(certificate)),
     ])
+}
+
+/// What it demands of the certificates that are sent above the leaf.
+pub fn of_chain(certificates: &[Certificate]) -> Check {
+    let found = certificates.len();
+    let violation = (found > MAX_CHAIN).then_some(Violation::ChainTooLong { found });
+    Check { requirement: Requirement::ChainLength, violation }
+}
+
+/// Refuses a chain that is longer than AWS takes.
+pub fn require_length(certificates: &[Certificate]) -> Result<(), CertificateError> {
+    match of_chain(certificates).violation {
+        Some(too_long) => Err(CertificateError::new(CertificateErrorKind::Chain, too_long.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Something in a leaf that AWS documents nothing of: it may be taken or not. Prints as what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// extendedKeyUsage is there and does not name clients.
+    NoClientAuth,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoClientAuth => "extendedKeyUsage without clientAuth (AWS documents no requirement on it)",
+        })
+    }
+}
+
+/// What nobody can tell of a leaf without asking AWS.
+pub fn doubts_of_leaf(certificate: &Certificate) -> Vec<Doubt> {
+    let for_clients = |usage: &ExtendedKeyUsage| {
+        usage.0.iter().any(|purpose| [ID_KP_CLIENT_AUTH, ANY_EXTENDED_KEY_USAGE].contains(purpose))
+    };
+    match certificate.extended_key_usage() {
+        Ok(Some(usage)) if !for_clients(&usage) => vec![Doubt::NoClientAuth],
+        _ => Vec::new(),
+    }
 }
 
 fn checks<const N: usize>(outcomes: [(Requirement, Result<(), Violation>); N]) -> Vec<Check> {

@@ -16,6 +16,7 @@ use super::{IdentityArgs, OF_KEYS};
 use crate::identity::find_certificate;
 use crate::key::Devices;
 use crate::x509::assessment::{Assessed, Assessment, Ending, Role};
+use crate::x509::requirements::{Check, Doubt};
 use crate::x509::session_tags::{MOST_TAGS, SessionTag, SourceIdentity, session_tags, source_identity};
 use crate::x509::{Certificate, CertificateError, printable, read_intermediates};
 
@@ -84,6 +85,8 @@ struct CertificateReport {
     serial_number: String,
     not_after: String,
     requirements: Vec<RequirementReport>,
+    /// What AWS documents nothing of.
+    doubts: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -96,6 +99,7 @@ struct RequirementReport {
 
 #[derive(Serialize)]
 struct PathReport {
+    requirements: Vec<RequirementReport>,
     /// Whether it ends at a trust anchor; `null` where none was named.
     anchored: Option<bool>,
     text: String,
@@ -119,8 +123,12 @@ impl Report {
     fn new(leaf: &Certificate, assessment: &Assessment<'_>) -> Result<Self, CertificateError> {
         Ok(Self {
             accepted: assessment.is_taken(),
-            certificates: assessment.certificates.iter().map(CertificateReport::new).collect(),
-            path: PathReport::new(&assessment.ending),
+            certificates: assessment
+                .certificates
+                .iter()
+                .map(|it| CertificateReport::new(it, &assessment.doubts))
+                .collect(),
+            path: PathReport::new(assessment),
             session_tags: session_tags(leaf)?.into_iter().map(TagReport::new).collect(),
             source_identity: IdentityReport::new(source_identity(leaf)),
         })
@@ -131,8 +139,7 @@ impl Report {
         for certificate in &self.certificates {
             certificate.write(&mut text);
         }
-        let mark = if self.path.anchored == Some(false) { "NO" } else { "ok" };
-        push(&mut text, format_args!("path\n  {mark}  {}\n", self.path.text));
+        self.path.write(&mut text);
         push(&mut text, format_args!("session tags (aws:PrincipalTag/...)\n"));
         for tag in &self.session_tags {
             tag.write(&mut text);
@@ -150,12 +157,9 @@ impl Report {
 }
 
 impl CertificateReport {
-    fn new(assessed: &Assessed<'_>) -> Self {
-        let requirement = |check: &crate::x509::requirements::Check| RequirementReport {
-            requirement: check.requirement.name(),
-            met: check.violation.is_none(),
-            text: check.violation.as_ref().map_or_else(|| check.requirement.to_string(), ToString::to_string),
-        };
+    /// The doubts are the leaf's.
+    fn new(assessed: &Assessed<'_>, doubts: &[Doubt]) -> Self {
+        let doubts = if assessed.role == Role::Leaf { doubts } else { &[] };
         Self {
             role: match assessed.role {
                 Role::Leaf => "leaf",
@@ -166,7 +170,8 @@ impl CertificateReport {
             subject: assessed.certificate.subject().to_string(),
             serial_number: assessed.certificate.serial_hex(),
             not_after: assessed.certificate.not_after().to_string(),
-            requirements: assessed.checks.iter().map(requirement).collect(),
+            requirements: assessed.checks.iter().map(RequirementReport::new).collect(),
+            doubts: doubts.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -174,15 +179,32 @@ impl CertificateReport {
         let role = if self.role == "trustAnchor" { "trust anchor" } else { self.role };
         push(text, format_args!("{role} {}, valid until {}\n", self.subject, self.not_after));
         for requirement in &self.requirements {
-            let mark = if requirement.met { "ok" } else { "NO" };
-            push(text, format_args!("  {mark}  {}\n", requirement.text));
+            requirement.write(text);
+        }
+        for doubt in &self.doubts {
+            push(text, format_args!("  ??  {doubt}\n"));
         }
     }
 }
 
+impl RequirementReport {
+    fn new(check: &Check) -> Self {
+        Self {
+            requirement: check.requirement.name(),
+            met: check.violation.is_none(),
+            text: check.violation.as_ref().map_or_else(|| check.requirement.to_string(), ToString::to_string),
+        }
+    }
+
+    fn write(&self, text: &mut String) {
+        let mark = if self.met { "ok" } else { "NO" };
+        push(text, format_args!("  {mark}  {}\n", self.text));
+    }
+}
+
 impl PathReport {
-    fn new(ending: &Ending<'_>) -> Self {
-        let (anchored, text) = match ending {
+    fn new(assessment: &Assessment<'_>) -> Self {
+        let (anchored, text) = match &assessment.ending {
             Ending::Anchored => (Some(true), "it ends at the trust anchor".to_owned()),
             Ending::Root => (None, "it ends in a root, which must be the trust anchor".to_owned()),
             Ending::Before(issuer) => (None, format!("it ends before {issuer}, which must be the trust anchor")),
@@ -195,7 +217,16 @@ impl PathReport {
                 "wanted a certificate by a trust anchor or below it, found one that signed itself".to_owned(),
             ),
         };
-        Self { anchored, text }
+        Self { requirements: vec![RequirementReport::new(&assessment.length)], anchored, text }
+    }
+
+    fn write(&self, text: &mut String) {
+        text.push_str("path\n");
+        for requirement in &self.requirements {
+            requirement.write(text);
+        }
+        let mark = if self.anchored == Some(false) { "NO" } else { "ok" };
+        push(text, format_args!("  {mark}  {}\n", self.text));
     }
 }
 
