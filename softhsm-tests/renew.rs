@@ -107,6 +107,13 @@ fn a_session_proves_the_new_certificate_before_it_is_put_in_place() {
     let outcome = session(&stranger, &[]);
     outcome.fails_with(5).stderr_contains("; nothing was changed, and what was issued is not used");
     assert_eq!(scene.certificates(), 2);
+    let ca = scene.ca();
+    let listed = keyanchor(["ca", "list", "--json", "--ca", text(&ca)]).run().succeeds().json();
+    let serial = listed.as_array().unwrap().last().unwrap()["serial"].as_str().unwrap().to_owned();
+    outcome.stderr_contains(&format!("it has the serial number {serial} and stays valid until it is revoked"));
+    let revoke = ["ca", "revoke", "--ca", text(&ca), "--serial", &serial, "--reason", "superseded"];
+    outcome.stderr_contains(&format!("revoke it: keyanchor {}", revoke.join(" ")));
+    keyanchor(revoke).run().succeeds();
     session(&stranger, &["--offline"]).succeeds();
     assert_eq!(scene.certificates(), 3);
     scene.works_until();

@@ -47,6 +47,16 @@ impl Failure {
         self
     }
 
+    /// Adds what else is to be done.
+    #[must_use]
+    pub fn and_hint(mut self, hint: String) -> Self {
+        self.hint = Some(match self.hint {
+            Some(first) => format!("{first}; and {hint}"),
+            None => hint,
+        });
+        self
+    }
+
     /// Says which flag brought the value that failed.
     #[must_use]
     pub fn in_flag(mut self, flag: &str) -> Self {

@@ -98,6 +98,7 @@ pub fn run(args: &Args) -> u8 {
 }
 
 /// Who issues.
+#[derive(Clone, Copy)]
 enum Source<'a> {
     Authority(&'a Path),
     Command(&'a str),
@@ -132,11 +133,13 @@ fn renew(args: &Args, held: &mut Held) -> Result<(), Failure> {
         Source::Authority(ca) => args.by_authority(ca, &renewal, held, now)?,
         Source::Command(line) => args.by_command(line, &renewal, &wanted, &settings)?,
     };
+    let given_serial = given.first().map(Certificate::serial_hex);
+    let unused = |failure: Failure| source.unused(failure, given_serial.as_deref());
     let old = renewal.old.clone();
     // A command takes its time: what it gave may not have been valid when it began.
     let renewed = renewal.judge(given, &place, client.as_ref(), Timestamp::now()).map_err(unused)?;
     let Some(devices) = &mut held.certified else { return Ok(()) };
-    let put = place.put(devices, &renewed, &old, args.remove_old)?;
+    let put = place.put(devices, &renewed, &old, args.remove_old).map_err(|error| unused(error.into()))?;
     tell(&renewed, &put, new_key.as_ref());
     print(format!("{}\n", put.reference))
 }
@@ -223,6 +226,18 @@ impl Args {
     }
 }
 
+impl Source<'_> {
+    /// A certificate was issued and nobody uses it. The local authority's is known, and valid until it is revoked.
+    fn unused(self, failure: Failure, serial: Option<&str>) -> Failure {
+        let failure = failure.with_remark("nothing was changed, and what was issued is not used");
+        let (Self::Authority(ca), Some(serial)) = (self, serial) else { return failure };
+        let directory = shell_word(&ca.display().to_string());
+        failure
+            .with_remark(&format!("it has the serial number {serial} and stays valid until it is revoked"))
+            .and_hint(format!("revoke it: keyanchor ca revoke --ca {directory} --serial {serial} --reason superseded"))
+    }
+}
+
 impl Renewal {
     fn open(
         devices: &mut Devices,
@@ -276,11 +291,6 @@ fn require_same_end(renewed: &Renewed) -> Result<(), Failure> {
     Err(Failure::new(FailureKind::Certificate, message).with_hint(
         "name what is between with --intermediates FILE; or let AWS decide, with --trust-anchor-arn, --profile-arn and --role-arn",
     ))
-}
-
-/// A certificate that somebody issued and nobody uses.
-fn unused(failure: Failure) -> Failure {
-    failure.with_remark("nothing was changed, and what was issued is not used")
 }
 
 fn usage(message: impl Into<String>) -> Failure {
