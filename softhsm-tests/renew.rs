@@ -300,6 +300,8 @@ fn what_is_no_successor_changes_nothing() {
     scene.refuses("true", &[], 1, "found nothing");
     scene.refuses("sleep 60", &["--ca-timeout", "0.2"], 1, "within 0.2 s");
     scene.refuses(&cat(text(&scene.certificate).to_owned()), &[], 7, "found the old one again");
+    let older = file("older.pem", draft(&Draft::leaf("web-01").valid(-14_400, 80_000)));
+    scene.refuses(&cat(older), &[], 7, "wanted a newer certificate than serial ");
     let of_other = file("other.pem", scene.ca.leaf("web-01", other.public_key()).pem());
     scene.refuses(&cat(of_other), &[], 3, "new certificate CN=web-01: wanted the private key of the certificate");
     let of_ca = file("ca.pem", draft(&Draft::ca("web-01")));

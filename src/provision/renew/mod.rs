@@ -32,7 +32,7 @@ impl Renewed {
     /// Judges what a CA gave: the leaf is the certificate of the key, wherever it stands among its issuers. `reference` is what
     /// messages call the key.
     ///
-    /// Fails where no certificate is the key's, where it is the old one again, where it lacks what Roles Anywhere demands of a leaf
+    /// Fails where no certificate is the key's, where it is the old one again or one before it, where it lacks what Roles Anywhere demands of a leaf
     /// at `now`, and where its path is too long.
     pub fn accept(
         given: Vec<Certificate>,
@@ -54,6 +54,13 @@ impl Renewed {
                 leaf.subject(),
                 violations.join("; ")
             );
+            return Err(RenewError::Refused(message));
+        }
+        // On a token the newest is the leaf, so that an older one would be put there for nothing.
+        if leaf.not_before() < old.not_before() && leaf.not_after() <= old.not_after() {
+            let (serial, old_serial) = (leaf.serial_hex(), old.serial_hex());
+            let message =
+                format!("wanted a newer certificate than serial {old_serial}, found an older one: serial {serial}");
             return Err(RenewError::Refused(message));
         }
         if !leaf.subject().matches(old.subject()) {
