@@ -86,6 +86,6 @@ fn fish_completes_commands_and_flags() {
 
 #[test]
 fn another_shell_is_a_usage_error() {
-    keyanchor(["completions", "tcsh"]).run().fails_with(2);
+    keyanchor(["completions", "tcsh"]).run().fails_with(2).stderr_contains("wanted one of bash, zsh, fish");
     keyanchor(["completions"]).run().fails_with(2).stderr_contains("SHELL");
 }

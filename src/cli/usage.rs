@@ -44,9 +44,19 @@ fn message(error: &clap::Error) -> String {
         }
         _ => {
             let reason = std::error::Error::source(error).map(ToString::to_string);
-            let reason = reason.unwrap_or_else(|| "wanted another value".to_owned());
+            let reason = reason.or_else(|| wanted(error)).unwrap_or_else(|| "wanted another value".to_owned());
             format!("{}: {reason}", flag.unwrap_or("the command line"))
         }
+    }
+}
+
+/// The values that there are, where they can be counted.
+fn wanted(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            Some(format!("wanted one of {}", values.join(", ")))
+        }
+        _ => None,
     }
 }
 
