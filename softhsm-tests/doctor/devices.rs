@@ -128,6 +128,19 @@ fn p11_kit_s_proxy_says_what_it_loads() {
     report.says("device.configuration", "good", "softhsm2").says("device.token", "good", "token 'demo'");
 }
 
+#[test]
+fn a_module_that_p11_kit_misses_is_noted_with_its_file() {
+    let scene = Scene::new();
+    let run = scene.sandbox.command("doctor", ["--json", "--pkcs11", "pkcs11:token=demo;object=server"]);
+    let run = run.envs(scene.token.env()).env("KEYANCHOR_PIN", TEST_USER_PIN);
+    let modules = run.home().join(".config/pkcs11/modules");
+    std::fs::create_dir_all(&modules).unwrap();
+    std::fs::write(modules.join("gone.module"), "module: /nonexistent/gone.so\n").unwrap();
+    let report = Report::of(run, 0);
+    report.says("device.configuration", "note", "gone (/nonexistent/gone.so is missing)");
+    report.mends("device.configuration", "p11-kit list-modules").says("device.token", "good", "token 'demo'");
+}
+
 #[cfg(feature = "tpm")]
 mod tpm {
     use std::os::unix::fs::{PermissionsExt, chown};
