@@ -89,10 +89,11 @@ fn source(wanted: &WantedSecret, state: SourceState) -> Finding {
     Finding::new(check, standing, SecretFact::Source { kind: wanted.kind, state, certain: wanted.certain })
 }
 
-/// A group may read it: that is how services share one.
+/// A group may read it: that is how services share one. Credentials come all the same where everybody may.
 fn file(access: &Access) -> Standing {
-    match access.readable && !access.read_by_all {
-        true => Standing::Good,
-        false => Standing::Bad,
+    match (access.readable, access.read_by_all) {
+        (true, false) => Standing::Good,
+        (true, true) => Standing::Note,
+        (false, _) => Standing::Bad,
     }
 }
