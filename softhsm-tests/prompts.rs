@@ -15,7 +15,7 @@ use crate::support::pki::Ca;
 use crate::support::sandbox::{ARNS, Printed, Sandbox};
 use crate::support::softhsm::{SoftHsm, TEST_USER_PIN, Token, WRONG_TEST_PIN};
 use crate::support::terminal::Terminal;
-use crate::support::{text, variable};
+use crate::support::{Folder, text, variable};
 
 const PROMPT: &str = "User PIN for token 'prompts'";
 const CONTEXT_PROMPT: &str = "Context PIN for token 'prompts'";
@@ -183,6 +183,25 @@ fn a_session_without_a_terminal_and_without_a_source_says_how_to_give_a_pin() {
         .run();
     outcome.fails_with(4).stderr_contains("token 'prompts'").stderr_contains("no terminal");
     outcome.stderr_contains("hint: ").stderr_contains("--pin-source").stderr_contains("KEYANCHOR_PIN");
+    assert_eq!(fault.user_pins_tried(), 0);
+}
+
+#[test]
+fn a_session_without_a_terminal_whose_identity_says_prompt_is_told_that_and_no_variable_that_would_not_be_asked() {
+    let scene = Scene::new();
+    let fault = scene.fault();
+    let folder = Folder::new();
+    let config = folder.write("config.toml", format!("[identity.web]\nkey = '{URI}'\npin-source = 'prompt'\n"));
+    let outcome = Run::program("setsid")
+        .args(["--wait", env!("CARGO_BIN_EXE_keyanchor"), "credential-process", "--identity", "web", "--config"])
+        .arg(&config)
+        .args(ARNS)
+        .envs(fault.env())
+        .env("KEYANCHOR_PKCS11_LIB", Fault::module())
+        .env("KEYANCHOR_PIN", TEST_USER_PIN)
+        .run();
+    outcome.fails_with(4).stderr_contains("the source that was chosen is the prompt").stderr_contains("no terminal");
+    outcome.stderr_contains("hint: give it another way: --pin-source file:PATH").stderr_lacks("KEYANCHOR_PIN");
     assert_eq!(fault.user_pins_tried(), 0);
 }
 

@@ -182,9 +182,10 @@ fn remedy(advice: &Advice) -> String {
             "name the key: --private-key FILE, or 'pkcs11:token=NAME;object=LABEL' on a token".to_owned()
         }
         Advice::NameBy { flag, reference } => format!("name it so: {flag} {}", shell_word(reference)),
-        Advice::GiveSecret { flag, variable } => {
+        Advice::GiveSecret { flag, variable: Some(variable) } => {
             format!("give it with {flag} file:PATH or in the environment variable {variable}")
         }
+        Advice::GiveSecret { flag, variable: None } => format!("give it another way: {flag} file:PATH"),
         Advice::Allow { flag: flag @ "--no-preflight" } => {
             format!("have a certificate issued that AWS takes; to send the request all the same, add {flag}")
         }

@@ -79,8 +79,8 @@ pub enum Advice {
     GiveSecret {
         /// The flag that names a source for it.
         flag: &'static str,
-        /// The environment variable that holds it.
-        variable: &'static str,
+        /// The environment variable that holds it; `None` where a chosen source wins over it.
+        variable: Option<&'static str>,
     },
     /// Pass a flag that allows what was refused.
     Allow {

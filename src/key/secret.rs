@@ -237,18 +237,24 @@ impl Secrets {
         from_reference: Option<&SecretSource>,
     ) -> Result<Arc<Secret>, KeyError> {
         let source = self.source(request.kind, from_reference);
+        let by_choice = self.is_chosen(request.kind) || from_reference.is_some();
         if !self.lives_long || !source.is_read_once() {
-            return self.read(&source, request);
+            return self.read(&source, request, by_choice);
         }
         if let Some(secret) = self.kept.find(request.kind, request.device) {
             return Ok(secret);
         }
-        let secret = self.read(&source, request)?;
+        let secret = self.read(&source, request, by_choice)?;
         self.kept.keep(request.kind, request.device, &secret);
         Ok(secret)
     }
 
-    fn read(&self, source: &SecretSource, request: &SecretRequest<'_>) -> Result<Arc<Secret>, KeyError> {
+    fn read(
+        &self,
+        source: &SecretSource,
+        request: &SecretRequest<'_>,
+        by_choice: bool,
+    ) -> Result<Arc<Secret>, KeyError> {
         let secret = match source {
             SecretSource::Given(secret) => return Ok(Arc::clone(secret)),
             SecretSource::File(path) => {
@@ -283,19 +289,24 @@ impl Secrets {
                 let secret = read_file(&path).map_err(|error| unreadable(request.kind, &path.display(), &error))?;
                 secret.with_origin(format!("systemd's credential {name}"))
             }
-            SecretSource::Prompt => self.prompt(request)?,
+            SecretSource::Prompt => self.prompt(request, by_choice)?,
         };
         Ok(Arc::new(secret))
     }
 
-    fn prompt(&self, request: &SecretRequest<'_>) -> Result<Secret, KeyError> {
+    /// `by_choice`: flag or file say so, and what the environment holds is not asked.
+    fn prompt(&self, request: &SecretRequest<'_>, by_choice: bool) -> Result<Secret, KeyError> {
         let names = self.names(request.kind);
+        let (found, variable) = match by_choice {
+            true => ("the source that was chosen is the prompt", None),
+            false => ("no source gives it", Some(names.variable)),
+        };
         let missing = |why: &str| {
             KeyError::new(
                 KeyErrorKind::SecretMissing,
-                format!("{} wants the {}, no source gives it and {why}", request.device, request.kind),
+                format!("{} wants the {}, {found} and {why}", request.device, request.kind),
             )
-            .with_advice(Advice::GiveSecret { flag: names.flag, variable: names.variable })
+            .with_advice(Advice::GiveSecret { flag: names.flag, variable })
         };
         match self.attendant.ask(request) {
             Ok(Some(secret)) => Ok(secret),
@@ -418,12 +429,16 @@ mod tests {
 
     #[test]
     fn nobody_to_ask_is_said_with_the_flag_that_helps() {
-        let error = Secrets::new(Arc::new(Nobody)).obtain(&request(), Some(&SecretSource::Prompt)).unwrap_err();
+        let mut secrets = Secrets::new(Arc::new(Nobody));
+        let flag = "--context-pin-source";
+        let error = secrets.obtain(&request(), None).unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::SecretMissing);
-        assert_eq!(
-            error.advice(),
-            Some(&Advice::GiveSecret { flag: "--context-pin-source", variable: "KEYANCHOR_CONTEXT_PIN" })
-        );
+        assert_eq!(error.advice(), Some(&Advice::GiveSecret { flag, variable: Some("KEYANCHOR_CONTEXT_PIN") }));
+        // The variable is not asked where a source was chosen.
+        secrets.choose(SecretKind::ContextPin, SecretSource::Prompt);
+        let error = secrets.obtain(&request(), None).unwrap_err();
+        assert!(error.to_string().contains("the source that was chosen is the prompt"), "{error}");
+        assert_eq!(error.advice(), Some(&Advice::GiveSecret { flag, variable: None }));
     }
 
     #[test]

@@ -224,7 +224,7 @@ impl Job<'_> {
                     .with_code(fault.code())
                     .with_advice(Advice::GiveSecret {
                         flag: self.password_names.flag,
-                        variable: self.password_names.variable,
+                        variable: Some(self.password_names.variable),
                     })
                     .into()
             }
