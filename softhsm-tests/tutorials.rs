@@ -20,11 +20,38 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What stands before the number of a command and its exit code (ASCII: record separator).
 const MARK: char = '\u{1e}';
 
-/// Runs the page's commands in one shell, in an empty home; each must succeed and print what the page says.
+/// What somebody has at home who tries a page.
+const AT_HOME: [(&str, &str); 3] = [
+    (".aws/config", "[profile web]\ncredential_process = /bin/false\n"),
+    (".aws/credentials", "[web]\naws_access_key_id = AKIATEST\naws_secret_access_key = test-not-a-secret\n"),
+    (".config/keyanchor/config.toml", "[identity.web]\nkey = \"mine.pem\"\n"),
+];
+
+/// Runs the page's commands in one shell, as a person who has used both programs before; each must succeed and print what the page
+/// says, and what is at home stays as it is: so pages can be tried one after the other.
 fn run(page: &Page) {
     let steps: Vec<Step> = page.blocks.iter().filter(|block| block.needs.is_none()).flat_map(steps).collect();
     assert!(!steps.is_empty(), "{}: no command is run", page.path.display());
-    let outcome = in_one_shell(&steps);
+    let (home, temporary) = (Folder::new(), Folder::new());
+    for (name, content) in AT_HOME {
+        fs::create_dir_all(home.join(name).parent().unwrap()).unwrap();
+        home.write(name, content);
+    }
+    let outcome = in_one_shell(&steps, &home, &temporary);
+    check(page, &steps, &outcome);
+    for (name, content) in AT_HOME {
+        let found = fs::read_to_string(home.join(name)).unwrap_or_default();
+        assert_eq!(found, content, "{}: {name} of the person", page.path.display());
+    }
+    for (folder, names) in
+        [(home.path(), 2), (&home.join(".aws"), 2), (&home.join(".config"), 1), (temporary.path(), 0)]
+    {
+        let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), names, "{}: what is left in {}: {left:?}", page.path.display(), folder.display());
+    }
+}
+
+fn check(page: &Page, steps: &[Step], outcome: &Outcome) {
     let said = outcome.text();
     let mut rest = said;
     for (number, step) in steps.iter().enumerate() {
@@ -53,9 +80,14 @@ fn steps(block: &Block) -> Vec<Step> {
     }
 }
 
-fn in_one_shell(steps: &[Step]) -> Outcome {
-    // What a page starts ends with it, also where a step fails.
-    let mut script = "exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n".to_owned();
+fn in_one_shell(steps: &[Step], home: &Folder, temporary: &Folder) -> Outcome {
+    // What a page starts ends with it, also where a step fails. SDKs give the metadata service a second, which a busy machine may
+    // take to start a thread.
+    let mut script = "exec 2>&1\n\
+        trap 'kill $(jobs -p) 2>/dev/null' EXIT\n\
+        aws() { AWS_METADATA_SERVICE_TIMEOUT=10 command aws \"$@\"; }\n\
+        cd \"$FOLDER\"\n"
+        .to_owned();
     for (number, Step { command, .. }) in steps.iter().enumerate() {
         script.push_str(&format!(
             "{command}\ncode=$?; printf '\\n\\036%s %s\\n' {number} $code; [ $code = 0 ] || exit 0\n"
@@ -71,9 +103,11 @@ fn in_one_shell(steps: &[Step]) -> Outcome {
         .arg(script)
         .env("PATH", path.unwrap())
         .env("LC_ALL", "C.UTF-8")
-        .env("TMPDIR", folder.path())
-        // SDKs give the metadata service a second, which a busy machine may take to start a thread.
-        .env("AWS_METADATA_SERVICE_TIMEOUT", "10")
+        .env("FOLDER", folder.path())
+        .env("TMPDIR", temporary.path())
+        .env("HOME", home.path())
+        .env("AWS_CONFIG_FILE", home.join(".aws/config"))
+        .env("XDG_CONFIG_HOME", home.join(".config"))
         .limit(LIMIT)
         .run()
 }
@@ -163,6 +197,11 @@ fn the_script_of_a_pipeline_does_what_its_page_says() {
     if has_aws_cli("the_script_of_a_pipeline_does_what_its_page_says") {
         run(&Page::read("docs/tutorials/ci.md"));
     }
+}
+
+#[test]
+fn the_identity_of_a_sidecar_is_written_as_described() {
+    run(&Page::read("docs/tutorials/kubernetes.md"));
 }
 
 #[test]
