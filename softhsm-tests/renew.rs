@@ -134,6 +134,12 @@ fn a_new_key_gets_its_certificate_and_the_old_pair_goes_on() {
     let absent = scene.renew(&["--ca", text(&scene.ca()), "--new-key", "pkcs11:token=demo;object=absent"]).run();
     absent.fails_with(3).stderr_contains("absent");
     assert_eq!(scene.certificates(), 2);
+    // Each of the two is renewed again, whatever the other has.
+    for key in [URI, new] {
+        let again = keyanchor(["renew", "--pkcs11", key, "--ca", text(&scene.ca())]);
+        scene.on_token(again).run().succeeds();
+        Printed::by(&scene.on_token(scene.sandbox.credential_process(["--pkcs11", key])).run());
+    }
 }
 
 #[test]

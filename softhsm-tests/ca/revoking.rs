@@ -101,6 +101,9 @@ fn a_number_that_was_not_issued_and_a_certificate_of_another_authority_are_refus
     let foreign = other.issue("foreign", &[]);
     scene.run("revoke", &["--serial", "0123"]).run().fails_with(2).stderr_contains("found '0123'");
     scene.run("revoke", &["--certificate", text(&foreign)]).run().fails_with(2).stderr_contains("issued here");
+    let uri = scene.run("revoke", &["--certificate", "pkcs11:token=t;object=web"]).run();
+    uri.fails_with(2).stderr_contains("--certificate: wanted a file, found pkcs11:token=t;object=web");
+    uri.stderr_contains("keyanchor certificate show --certificate 'pkcs11:token=t;object=web'");
     scene.run("revoke", &[]).run().fails_with(2).stderr_contains("wanted one of --serial");
     scene.run("revoke", &["--serial", "01", "--reason", "lost"]).run().fails_with(2).stderr_contains("keyCompromise");
 }
@@ -114,6 +117,10 @@ fn a_subject_with_several_certificates_names_them_all() {
     refused.fails_with(2);
     // Both went to one file: the second is there.
     refused.stderr_contains(&serials[1]).stderr_contains("found 2 (serial numbers");
+    let command = format!("  keyanchor ca revoke --ca {} --serial {}\n", text(&scene.path("ca")), serials[1]);
+    refused.stderr_contains("hint: revoke those that are meant").stderr_contains(&command);
+    Run::program("sh").args(["-c", &command.replacen("keyanchor", env!("CARGO_BIN_EXE_keyanchor"), 1)]).run().succeeds();
+    scene.run("revoke", &["--subject", "CN=web,O=Example"]).run().succeeds();
     scene.run("revoke", &["--subject", "CN=nobody"]).run().fails_with(2).stderr_contains("found none");
 }
 

@@ -10,9 +10,10 @@ use crate::cli::values::{parse, set};
 use crate::cli::words::authority_failure;
 use crate::cli::{Failure, FailureKind};
 use crate::files::shell_word;
+use crate::key::CertificateReference;
 use crate::provision::ca::{Authority, Which};
 use crate::x509::build::RevocationReason;
-use crate::x509::{Name, read_certificates};
+use crate::x509::{Certificate, Name, read_certificates};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,16 +68,31 @@ fn revoke(args: &Args) -> Result<(), Failure> {
 
 impl Args {
     fn which(&self) -> Result<Which, Failure> {
-        let (serial, certificate, subject) =
-            (set(self.serial.as_deref()), set(self.certificate.as_deref()), set(self.subject.as_deref()));
-        match (serial, certificate, subject) {
+        let certificate = parse::<CertificateReference>("--certificate", self.certificate.as_deref())?;
+        match (set(self.serial.as_deref()), certificate, set(self.subject.as_deref())) {
             (Some(serial), None, None) => Ok(Which::Serial(serial.to_owned())),
-            (None, Some(file), None) => Ok(Which::Certificate(Box::new(read_certificates(file.as_ref())?.leaf))),
+            (None, Some(reference), None) => {
+                of_file(&reference).map(|certificate| Which::Certificate(Box::new(certificate)))
+            }
             (None, None, Some(text)) => {
                 let name = text.parse::<Name>().map_err(|error| Failure::from(error).in_flag("--subject"))?;
                 Ok(Which::Subject(name))
             }
             _ => Err(Failure::new(FailureKind::Usage, "wanted one of --serial, --certificate and --subject")),
+        }
+    }
+}
+
+/// The certificate of a file: no device is asked here.
+fn of_file(reference: &CertificateReference) -> Result<Certificate, Failure> {
+    match reference {
+        CertificateReference::File(path) => Ok(read_certificates(path)?.leaf),
+        CertificateReference::Pkcs11(uri) => {
+            let message = format!("--certificate: wanted a file, found {uri}");
+            Err(Failure::new(FailureKind::Usage, message).with_hint(format!(
+                "revoke it by its serial number, which this shows: keyanchor certificate show --certificate {}",
+                shell_word(&uri.to_string())
+            )))
         }
     }
 }

@@ -42,8 +42,17 @@ fn hint(kind: &RefusalKind, directory: &str) -> Option<String> {
         RefusalKind::Index => {
             format!("bring back {directory}/index.jsonl as it was before: it is only ever appended to")
         }
-        RefusalKind::NameTaken => {
-            format!("revoke that one (keyanchor ca revoke --ca {directory} --serial NUMBER), or add --another-key")
+        RefusalKind::NameTaken { serial } => format!(
+            "revoke that one: keyanchor ca revoke --ca {directory} --serial {serial}; or certify both keys: keyanchor ca issue \
+             with --another-key"
+        ),
+        RefusalKind::Several { serials } => {
+            let commands =
+                serials.iter().map(|serial| format!("keyanchor ca revoke --ca {directory} --serial {serial}"));
+            format!(
+                "revoke those that are meant, with the same --reason:\n  {}",
+                commands.collect::<Vec<_>>().join("\n  ")
+            )
         }
         RefusalKind::Unknown | RefusalKind::Revoked => {
             format!("see what was issued: keyanchor ca list --ca {directory}")

@@ -23,9 +23,17 @@ pub enum RefusalKind {
     /// The index cannot be understood: bring back the one from before.
     Index,
     /// The subject has a valid certificate for another key: revoke it, or insist.
-    NameTaken,
-    /// No such certificate was issued, or several are meant: name one of those there are.
+    NameTaken {
+        /// The serial number of that certificate.
+        serial: String,
+    },
+    /// No such certificate was issued: name one of those there are.
     Unknown,
+    /// Several certificates are meant: name one of them.
+    Several {
+        /// The serial numbers of the first few.
+        serials: Vec<String>,
+    },
     /// It is revoked already.
     Revoked,
     /// The authority's own certificate is over, revoked, or of another key: make a new authority.

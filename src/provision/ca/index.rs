@@ -112,16 +112,19 @@ impl Index {
         self.entries.iter().filter(is_it)
     }
 
-    /// Refuses a subject that has a good certificate for another key than this: whoever knows it by its name would not know
-    /// which of the two machines they talk of.
+    /// Refuses a subject that has good certificates, none of them for this key: whoever knows it by its name would not know
+    /// which of the two machines they talk of. A key that has one already is renewed, whatever other keys the subject has.
     pub(super) fn admit(&self, subject: &str, key: &str, now: Timestamp) -> Result<(), Refusal> {
-        let Some(other) = self.good_of(subject, now).find(|entry| entry.issued.key != key) else { return Ok(()) };
+        if self.good_of(subject, now).any(|entry| entry.issued.key == key) {
+            return Ok(());
+        }
+        let Some(other) = self.good_of(subject, now).next() else { return Ok(()) };
         let message = format!(
             "wanted a subject without a valid certificate, or the key of that certificate, found {subject} certified for another \
              key (serial number {}, valid until {})",
             other.issued.serial, other.issued.not_after
         );
-        Err(Refusal::new(RefusalKind::NameTaken, message))
+        Err(Refusal::new(RefusalKind::NameTaken { serial: other.issued.serial.clone() }, message))
     }
 
     /// The last CRL of an issuer.
@@ -196,6 +199,16 @@ mod tests {
         assert!(refusal.to_string().contains("serial number 0A"), "{refusal}");
         assert!(index.admit("CN=web, O=Example", "k2", at(1001)).is_ok(), "the certificate is over");
         assert!(index.admit("CN=old", "k2", at(10)).is_ok(), "the certificate is revoked");
+    }
+
+    #[test]
+    fn each_of_two_keys_of_a_subject_is_renewed_and_a_third_is_not() {
+        let index = index([issued("0A", "CN=web", "k1"), issued("0B", "CN=web", "k2")]);
+        for key in ["k1", "k2"] {
+            assert!(index.admit("CN=web", key, at(10)).is_ok(), "{key}");
+        }
+        let refusal = index.admit("CN=web", "k3", at(10)).unwrap_err();
+        assert_eq!(*refusal.kind(), RefusalKind::NameTaken { serial: "0A".to_owned() });
     }
 
     #[test]

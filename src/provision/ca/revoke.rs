@@ -69,14 +69,12 @@ fn only<'a>(index: &'a Index, subject: &str, now: Timestamp) -> Result<&'a Entry
     if let [only] = good[..] {
         return Ok(only);
     }
-    let found = match good.len() {
-        0 => "none".to_owned(),
-        number => {
-            // The first few tell what it is about.
-            let serials: Vec<_> = good.iter().take(10).map(|entry| entry.issued.serial.as_str()).collect();
-            format!("{number} (serial numbers {})", serials.join(", "))
-        }
-    };
-    let message = format!("wanted one valid certificate of {subject}, found {found}");
-    Err(CaError::refused(RefusalKind::Unknown, message))
+    let wanted = format!("wanted one valid certificate of {subject}");
+    if good.is_empty() {
+        return Err(CaError::refused(RefusalKind::Unknown, format!("{wanted}, found none")));
+    }
+    // The first few tell what it is about.
+    let serials: Vec<_> = good.iter().take(10).map(|entry| entry.issued.serial.clone()).collect();
+    let message = format!("{wanted}, found {} (serial numbers {})", good.len(), serials.join(", "));
+    Err(CaError::refused(RefusalKind::Several { serials }, message))
 }
