@@ -227,6 +227,8 @@ fn what_would_not_work_at_aws_is_refused_here() {
     }
     let anchor = keyanchor(["aws-template", "--any-subject", "--trust-anchor", text(&leaf)]).run();
     anchor.fails_with(7).stderr_contains("CN=web-01 is no trust anchor for AWS");
+    let nowhere = keyanchor(["aws-template", "--any-subject", "--ca", "nowhere"]).run();
+    nowhere.fails_with(2).stderr_contains("found no ca.toml there").stderr_contains("keyanchor ca init --ca nowhere");
 }
 
 #[test]

@@ -12,11 +12,13 @@ use super::log::LogArgs;
 use super::out_args::OutArgs;
 use super::session_args::SessionArgs;
 use super::values::{SWITCH, parse_number, set, switch};
+use super::words::authority_failure;
 use super::{Failure, FailureKind};
 use crate::files::{self, pem, shell_word};
 use crate::identity::find_certificate;
 use crate::key::Devices;
 use crate::provision::aws_setup::{AwsSetup, RevocationList};
+use crate::provision::ca::{Authority, Issuer};
 use crate::x509::assessment::Assessment;
 use crate::x509::requirements::of_authority;
 use crate::x509::session_tags::{SessionTag, session_tags};
@@ -120,7 +122,11 @@ impl Args {
     fn anchors(&self) -> Result<Vec<Certificate>, Failure> {
         let path = match (set(self.trust_anchor.as_deref()), set(self.ca.as_deref())) {
             (Some(file), None) => PathBuf::from(file),
-            (None, Some(directory)) => Path::new(directory).join("root.pem"),
+            (None, Some(directory)) => {
+                let directory = Path::new(directory);
+                let authority = Authority::open(directory).map_err(authority_failure(directory))?;
+                authority.directory().certificate(Issuer::Root)
+            }
             (None, None) => {
                 return Err(usage("wanted --trust-anchor FILE or --ca DIR, found neither")
                     .with_hint("a CA of your own: keyanchor ca init --ca DIR --subject 'CN=My CA'"));
