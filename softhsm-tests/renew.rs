@@ -143,6 +143,29 @@ fn a_new_key_gets_its_certificate_and_the_old_pair_goes_on() {
 }
 
 #[test]
+fn an_authority_that_is_missing_is_told_before_anybody_types_a_pin() {
+    let scene = OnToken::new(&[]);
+    let nowhere = scene.folder.join("nowhere");
+    let outcome = scene.renew(&["--ca", text(&nowhere)]).env("KEYANCHOR_PIN", "").run();
+    outcome
+        .fails_with(2)
+        .stderr_contains("found no ca.toml there")
+        .stderr_contains("hint: make one: keyanchor ca init");
+}
+
+#[test]
+fn a_service_that_cannot_be_reached_costs_no_certificate() {
+    let scene = OnToken::new(&[]);
+    let issued = || keyanchor(["ca", "list", "--ca", text(&scene.ca())]).run().succeeds().text().to_owned();
+    let before = issued();
+    let session = scene.sandbox.command("renew", ["--pkcs11", URI, "--ca", text(&scene.ca())]);
+    let outcome = scene.on_token(session).args(["--endpoint", "http://127.0.0.1:1"]).run();
+    outcome.fails_with(6).stderr_contains("127.0.0.1");
+    assert_eq!(issued(), before);
+    assert_eq!(scene.certificates(), 1);
+}
+
+#[test]
 fn an_issuer_that_nobody_would_find_later_is_a_reason_to_stop() {
     let scene = OnToken::new(&["--intermediate-subject", "CN=Test Clients"]);
     let lacking = scene.renew(&["--ca", text(&scene.ca())]).run();
@@ -353,7 +376,9 @@ fn a_new_key_in_a_file_gets_a_new_file() {
     assert_eq!(std::fs::read_to_string(&scene.certificate).unwrap(), before);
     let pair = ["--private-key", text(new.path()), "--certificate", text(&out)];
     keyanchor(["sign-string"]).args(pair).run().succeeds();
-    scene.renew(&scene.command()).args(arguments).run().fails_with(1).stderr_contains("which exists");
+    let again = scene.renew(&scene.command()).args(arguments).run();
+    again.fails_with(2).stderr_contains("error: --out: wanted a new file, found ").stderr_contains("which exists");
+    again.stderr_contains("hint: name another: --out ");
 }
 
 #[test]

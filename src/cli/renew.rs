@@ -2,7 +2,7 @@
 
 mod issue;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ArgAction::Set;
 use jiff::{SignedDuration, Timestamp};
@@ -16,12 +16,13 @@ use super::log::LogArgs;
 use super::output::{note, print};
 use super::session_args::{RoleArns, SessionArgs};
 use super::values::{SWITCH, parse, parse_number, set, switch};
+use super::words::authority_failure;
 use super::{Failure, FailureKind};
 use crate::config::IdentityConfig;
 use crate::files::{shell_word, unused_name};
 use crate::identity::{self, Identity, IdentityReference};
 use crate::key::{CertificateReference, Devices, KeyReference, SigningKey, WantedKey};
-use crate::provision::ca::MOST_DAYS;
+use crate::provision::ca::{Authority, MOST_DAYS};
 use crate::provision::renew::{Place, Put, Renewed, TokenPlace};
 use crate::provision::request::shown;
 use crate::rolesanywhere::{Client, Urgency};
@@ -98,9 +99,8 @@ pub fn run(args: &Args) -> u8 {
 }
 
 /// Who issues.
-#[derive(Clone, Copy)]
 enum Source<'a> {
-    Authority(&'a Path),
+    Authority(Box<Authority>),
     Command(&'a str),
 }
 
@@ -126,11 +126,15 @@ fn renew(args: &Args, held: &mut Held) -> Result<(), Failure> {
         note(&format!("nothing to be done: {} is good until {}", old.subject(), old.not_after()));
         return Ok(());
     }
+    if let Some(client) = &client {
+        // What is issued and then cannot be proved stays valid, and nobody uses it.
+        client.reach()?;
+    }
     let renewal = Renewal::open(devices, &wanted, new_key.as_ref(), old, old_chain)?;
     place.check(devices, &shown(&*renewal.key)?, &renewal.old, args.remove_old)?;
 
-    let given = match source {
-        Source::Authority(ca) => args.by_authority(ca, &renewal, held, now)?,
+    let given = match &source {
+        Source::Authority(authority) => args.by_authority(authority, &renewal, held, now)?,
         Source::Command(line) => args.by_command(line, &renewal, &wanted, &settings)?,
     };
     let given_serial = given.first().map(Certificate::serial_hex);
@@ -165,7 +169,7 @@ impl Args {
         let flags = (self.ca.as_deref(), set(self.ca_command.as_deref()));
         let named = if flags == (None, None) { (file.ca.as_deref(), file.ca_command.as_deref()) } else { flags };
         match named {
-            (Some(ca), None) => Ok(Source::Authority(ca)),
+            (Some(ca), None) => Ok(Source::Authority(Box::new(Authority::open(ca).map_err(authority_failure(ca))?))),
             (None, Some(line)) => Ok(Source::Command(line)),
             (Some(_), Some(_)) => Err(usage("wanted --ca or --ca-command, found both")),
             (None, None) => {
@@ -228,10 +232,10 @@ impl Args {
 
 impl Source<'_> {
     /// A certificate was issued and nobody uses it. The local authority's is known, and valid until it is revoked.
-    fn unused(self, failure: Failure, serial: Option<&str>) -> Failure {
+    fn unused(&self, failure: Failure, serial: Option<&str>) -> Failure {
         let failure = failure.with_remark("nothing was changed, and what was issued is not used");
-        let (Self::Authority(ca), Some(serial)) = (self, serial) else { return failure };
-        let directory = shell_word(&ca.display().to_string());
+        let (Self::Authority(authority), Some(serial)) = (self, serial) else { return failure };
+        let directory = shell_word(&authority.directory().path().display().to_string());
         failure
             .with_remark(&format!("it has the serial number {serial} and stays valid until it is revoked"))
             .and_hint(format!("revoke it: keyanchor ca revoke --ca {directory} --serial {serial} --reason superseded"))

@@ -125,6 +125,13 @@ impl Client {
         self.region.as_str()
     }
 
+    /// Fails where a request could not even be sent: no name, no connection, no TLS. Sends nothing, and costs no signature.
+    pub fn reach(&self) -> Result<(), ClientError> {
+        let limit = Instant::now() + self.timeout;
+        let connected = self.connect(limit).and_then(|connecting| connecting.wait(limit));
+        connected.map(|_| ()).map_err(|error| ClientError::new(self.name_timeout(error.into()), 1))
+    }
+
     /// Asks for a session. Costs one device signature, and a second one only where a retry finds the first too old, or the
     /// service blames the time in it.
     ///

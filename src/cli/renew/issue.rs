@@ -1,6 +1,5 @@
 //! Who issues the new certificate: the local authority, or a command.
 
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,13 +26,12 @@ impl Args {
     /// By the local authority: one signature of its key; the public half of the identity's is enough.
     pub(super) fn by_authority(
         &self,
-        ca: &Path,
+        authority: &Authority,
         renewal: &Renewal,
         held: &mut Held,
         now: Timestamp,
     ) -> Result<Vec<Certificate>, Failure> {
-        let failed = authority_failure(ca);
-        let authority = Authority::open(ca).map_err(&failed)?;
+        let failed = authority_failure(authority.directory().path());
         let order = Order {
             subject: renewal.old.subject().clone(),
             names: renewal.old.alternative_names()?,

@@ -1,7 +1,7 @@
 //! What people read of a certificate that was not renewed.
 
 use crate::cli::{Failure, FailureKind};
-use crate::files::shell_word;
+use crate::files::{shell_word, unused_name};
 use crate::provision::renew::{CommandError, RenewError};
 
 use super::with_sources;
@@ -17,6 +17,9 @@ impl From<RenewError> for Failure {
                 let path = shell_word(&path.display().to_string());
                 Self::new(FailureKind::Usage, message).with_hint(format!("move it away: mv {path} {path}.1"))
             }
+            RenewError::Exists(path) => Self::new(FailureKind::Usage, message)
+                .in_flag("--out")
+                .with_hint(format!("name another: --out {}", unused_name(&path, "pem"))),
             _ => Self::new(FailureKind::Other, message),
         }
     }

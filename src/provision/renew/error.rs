@@ -20,6 +20,8 @@ pub enum RenewError {
     Command(CommandError),
     /// The place for the old certificate is taken by something else.
     Occupied(PathBuf),
+    /// The new file for the certificate is there already.
+    Exists(PathBuf),
     /// The place of the certificate changed meanwhile.
     Changed(PathBuf),
     /// A file that cannot be written.
@@ -36,6 +38,7 @@ impl fmt::Display for RenewError {
                 let path = path.display();
                 write!(f, "wanted {path} for the old certificate, found something else there than an older one of it")
             }
+            Self::Exists(path) => write!(f, "wanted a new file, found {}, which exists", path.display()),
             Self::Changed(path) => {
                 write!(f, "wanted {} as it was a moment ago, found another certificate in it", path.display())
             }
@@ -50,7 +53,7 @@ impl Error for RenewError {
             Self::Identity(error) => error.source(),
             Self::Command(error) => error.source(),
             Self::File(error) => error.source(),
-            Self::Refused(_) | Self::Occupied(_) | Self::Changed(_) => None,
+            Self::Refused(_) | Self::Occupied(_) | Self::Exists(_) | Self::Changed(_) => None,
         }
     }
 }

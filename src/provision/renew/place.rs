@@ -65,7 +65,7 @@ impl Place {
                 if remove_old { Ok(()) } else { room_for_old(path, old).map(|_| ()) }
             }
             Self::NewFile(path) => match path.symlink_metadata() {
-                Ok(_) => Err(there_already(path).into()),
+                Ok(_) => Err(RenewError::Exists(path.clone())),
                 Err(_) => writable(directory(path)),
             },
             Self::Token(token) => {
@@ -89,8 +89,8 @@ impl Place {
             Self::File(path) => replace(path, renewed, old, remove_old),
             Self::NewFile(path) => {
                 create(path, text(renewed).as_bytes(), 0o666).map_err(|error| match error.kind() {
-                    ErrorKind::AlreadyExists => there_already(path),
-                    _ => SharedFileError::cannot("write", path)(error),
+                    ErrorKind::AlreadyExists => RenewError::Exists(path.clone()),
+                    _ => SharedFileError::cannot("write", path)(error).into(),
                 })?;
                 Ok(Put { reference: path.display().to_string(), kept: None })
             }
@@ -169,8 +169,4 @@ fn room_for_old(path: &Path, old: &Certificate) -> Result<PathBuf, RenewError> {
 fn writable(directory: &Path) -> Result<(), RenewError> {
     let outcome = accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
     Ok(outcome.map_err(|error| SharedFileError::cannot("write in", directory)(error.into()))?)
-}
-
-fn there_already(path: &Path) -> SharedFileError {
-    SharedFileError::new(format!("wanted a new file, found {}, which exists", path.display()))
 }
