@@ -188,7 +188,10 @@ fn an_empty_token_gets_to_a_credential_in_five_commands() {
     };
     pin(keyanchor(["generate", "--private-key", uri])).run().succeeds();
     scene.run("init", &["--subject", "CN=Test Root"]).run().succeeds();
-    pin(scene.run("issue", &["--subject", "CN=web", "--pkcs11", uri, "--certificate", uri])).run().succeeds();
+    let issued = pin(scene.run("issue", &["--subject", "CN=web", "--pkcs11", uri, "--certificate", uri])).run();
+    let reference = issued.succeeds().text().trim_end();
+    let shown = pin(keyanchor(["certificate", "show", "--certificate", reference])).run();
+    shown.stdout_contains("subject          CN=web\n");
     let sandbox = Sandbox::start(["--trust-anchor", text(&scene.file("root.pem"))]);
     Printed::by(&pin(sandbox.credential_process(["--pkcs11", uri])).run());
     // Once more, which renews it: what is there is replaced only when that is said.

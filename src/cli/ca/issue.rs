@@ -9,7 +9,7 @@ use super::now;
 use crate::cli::identity_args::IdentityArgs;
 use crate::cli::log::LogArgs;
 use crate::cli::out_args::Out;
-use crate::cli::output::note;
+use crate::cli::output::{note, print};
 use crate::cli::subject_args::SubjectArgs;
 use crate::cli::values::{SWITCH, parse, set, switch, without};
 use crate::cli::words::authority_failure;
@@ -31,8 +31,8 @@ else is the authority's choice, whatever the request asks for. For a key that fl
 A subject that has a valid certificate is certified again for the same key, which is how a certificate is renewed. For another
 key it is refused, unless --another-key says that it is meant so.
 
-The certificate goes to stdout, or to --certificate: a new file, or the token where its key is. In a file or on stdout, the
-intermediate stands behind it where there is one.";
+The certificate goes to stdout, or to --certificate: a new file, or the token where its key is; then its reference goes to stdout.
+In a file or on stdout, the intermediate stands behind it where there is one.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -94,9 +94,10 @@ fn issue(args: &Args, held: &mut Held) -> Result<(), Failure> {
         held.authority.insert(Devices::new(args.key.device_options(settings, args.identity.token_timeout.as_deref())?));
     let leaf = authority.signer(issuer, devices, now).and_then(|signer| signer.issue(&order, now)).map_err(&failed)?;
 
-    args.deliver(&destination, &leaf, &authority, held).map_err(|failure| not_delivered(&failure, &args.ca, &leaf))?;
+    let delivered = args.deliver(&destination, &leaf, &authority, held);
+    let reference = delivered.map_err(|failure| not_delivered(&failure, &args.ca, &leaf))?;
     note(&summary(&leaf, &order));
-    Ok(())
+    reference.map_or(Ok(()), |reference| print(format!("{reference}\n")))
 }
 
 /// Where the certificate goes.
@@ -180,28 +181,29 @@ impl Args {
         Ok(admit_certificate(self.devices(held)?, uri, key.as_ref(), &order.public_key, self.force)?)
     }
 
+    /// Gives the reference of a certificate on a token.
     fn deliver(
         &self,
         destination: &Destination,
         leaf: &Certificate,
         authority: &Authority,
         held: &mut Held,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         match destination {
             Destination::Text(out) => {
                 let certificates = [leaf].into_iter().chain(authority.chain());
                 let text: String = certificates.map(|certificate| pem("CERTIFICATE", certificate.der())).collect();
-                out.write(&text)
+                out.write(&text).map(|()| None)
             }
             Destination::Token(uri) => {
                 let key = self.key_on_token()?;
-                import_certificate(self.devices(held)?, uri, key.as_ref(), leaf, self.force)?;
+                let stored = import_certificate(self.devices(held)?, uri, key.as_ref(), leaf, self.force)?;
                 if authority.chain().next().is_some() {
                     let file = authority.directory().certificate(authority.issuer());
                     let file = shell_word(&file.display().to_string());
                     note(&format!("its issuer is not on the token: name it with --intermediates {file}"));
                 }
-                Ok(())
+                Ok(Some(stored.reference))
             }
         }
     }
