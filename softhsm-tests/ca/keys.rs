@@ -84,6 +84,40 @@ fn what_keys_in_a_tpm_sign_is_verified() {
     scene.run("issue", &order).env("KEYANCHOR_TPM_PASSWORD", "test-tpm-password").run().fails_with(4);
 }
 
+#[cfg(feature = "tpm")]
+#[test]
+fn the_tpm_that_the_environment_named_is_remembered() {
+    let tpm = Swtpm::start();
+    let handle = "handle:0x81000201";
+    let run = |run: Run| run.env("KEYANCHOR_TCTI", tpm.tcti());
+    let scene = Scene::empty();
+    let missing = run(scene.run("init", &["--subject", "CN=Test Root", "--private-key", handle])).run();
+    missing.fails_with(3).stderr_contains("make the key first: keyanchor generate --private-key handle:0x81000201");
+    run(keyanchor(["generate", "--private-key", handle])).run().succeeds();
+    run(scene.run("init", &["--subject", "CN=Test Root", "--private-key", handle])).run().succeeds();
+    scene.issue("web", &[]);
+    // A key in a file is in no TPM.
+    let plain = Scene::empty();
+    let key = KeyFile::generate(Key::Ec256);
+    run(plain.run("init", &["--subject", "CN=Test Root", "--private-key", text(key.path())])).run().succeeds();
+    assert!(!std::fs::read_to_string(plain.file("ca.toml")).unwrap().contains("tcti"));
+}
+
+#[test]
+fn a_key_that_is_not_on_the_token_yet_is_made_by_the_command_that_is_told() {
+    let token = SoftHsm::new().token("authority");
+    let scene = Scene::empty();
+    let uri = "pkcs11:token=authority;object=root";
+    let init = || with_token(scene.run("init", &["--subject", "CN=Test Root", "--private-key", uri]), &token).run();
+    let command = format!("keyanchor generate --private-key '{uri}'");
+    init()
+        .fails_with(3)
+        .stderr_contains(&format!("hint: make the key first: {command}; or see what is there: keyanchor list"));
+    let make = command.replace("keyanchor", env!("CARGO_BIN_EXE_keyanchor"));
+    with_token(Run::program("sh").args(["-c", &make]), &token).env("KEYANCHOR_PIN", TEST_USER_PIN).run().succeeds();
+    init().succeeds();
+}
+
 #[test]
 fn an_intermediate_issues_and_its_certificate_follows_the_leaf() {
     let scene = Scene::with_intermediate();

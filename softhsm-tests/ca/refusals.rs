@@ -114,16 +114,36 @@ fn somebody_else_s_directory_is_not_used() {
     let scene = Scene::new();
     fs::set_permissions(scene.folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let stranger = scene.run("list", &[]).unprivileged().run();
-    stranger.fails_with(1);
+    stranger.fails_with(2).stderr_contains("hint: name another directory with --ca");
     // Root may look into everybody's: it would leave files behind there that their owner cannot write.
     chown(scene.path("ca"), Some(65534), None).unwrap();
     let root = scene.run("issue", &["--subject", "CN=x"]).run();
-    root.fails_with(1)
-        .stderr_contains("found a directory of user 65534")
-        .stderr_contains("hint: see whose it is: ls -ld");
+    root.fails_with(2).stderr_contains("found it to be user 65534's").stderr_contains("see whose it is: ls -ld ");
     chown(scene.path("ca"), Some(0), None).unwrap();
     fs::set_permissions(scene.path("ca"), PermissionsExt::from_mode(0o777)).unwrap();
-    scene.run("crl", &[]).run().fails_with(1).stderr_contains("nobody else can write in").stderr_contains("mode 0777");
+    scene.run("crl", &[]).run().fails_with(2).stderr_contains("nobody else can write in").stderr_contains("mode 0777");
+}
+
+#[test]
+fn a_place_that_is_no_directory_or_open_to_others_is_refused_with_what_mends_it() {
+    let scene = Scene::empty();
+    let path = scene.path("ca");
+    fs::write(&path, "mine").unwrap();
+    for verb in ["init", "list"] {
+        let outcome = scene.run(verb, if verb == "init" { &["--subject", "CN=Root"] } else { &[] }).run();
+        outcome.fails_with(2).stderr_contains("wanted a directory, found something else at ");
+        outcome.stderr_contains("hint: name another directory with --ca");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+    let init = || scene.run("init", &["--subject", "CN=Root"]).run();
+    let outcome = init();
+    let mend = format!("chmod go-w {}", text(&path));
+    outcome.fails_with(2).stderr_contains("with mode 0777").stderr_contains(&mend);
+    crate::support::command::Run::program("sh").args(["-c", &mend]).run().succeeds();
+    init().succeeds();
 }
 
 #[test]

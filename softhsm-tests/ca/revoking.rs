@@ -119,7 +119,10 @@ fn a_subject_with_several_certificates_names_them_all() {
     refused.stderr_contains(&serials[1]).stderr_contains("found 2 (serial numbers");
     let command = format!("  keyanchor ca revoke --ca {} --serial {}\n", text(&scene.path("ca")), serials[1]);
     refused.stderr_contains("hint: revoke those that are meant").stderr_contains(&command);
-    Run::program("sh").args(["-c", &command.replacen("keyanchor", env!("CARGO_BIN_EXE_keyanchor"), 1)]).run().succeeds();
+    Run::program("sh")
+        .args(["-c", &command.replacen("keyanchor", env!("CARGO_BIN_EXE_keyanchor"), 1)])
+        .run()
+        .succeeds();
     scene.run("revoke", &["--subject", "CN=web,O=Example"]).run().succeeds();
     scene.run("revoke", &["--subject", "CN=nobody"]).run().fails_with(2).stderr_contains("found none");
 }

@@ -66,6 +66,17 @@ impl Devices {
         tpm::inventory(&self.options)
     }
 
+    /// The TPM that holds the key of a handle or a key file, as a flag or the environment names it: a TCTI string or a path. `None`
+    /// where nothing names one, and for any other key. No command is sent.
+    pub fn named_tpm(&self, reference: &KeyReference) -> Result<Option<String>, KeyError> {
+        let is_in_tpm = match reference {
+            KeyReference::Pkcs11(_) => false,
+            KeyReference::Handle(_) => true,
+            KeyReference::File(path) => matches!(KeyFile::from_content(path, &files::read(path)?)?, KeyFile::Tss2(_)),
+        };
+        Ok(if is_in_tpm { tpm::named(&self.options) } else { None })
+    }
+
     /// What its device shows of the key that this reference selects, without a login of its own; `None` where that is nothing, or the
     /// key is in a file.
     pub fn entry(&mut self, reference: &KeyReference) -> Result<Option<KeyEntry>, KeyError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::{Failure, FailureKind};
 use crate::files::shell_word;
-use crate::provision::ca::{CaError, RefusalKind};
+use crate::provision::ca::{CaError, KeySettings, RefusalKind};
 use crate::x509::build::UnknownReason;
 
 /// Words for an error of the authority in this directory, which hints name.
@@ -19,15 +19,32 @@ pub fn authority_failure(ca: &Path) -> impl Fn(CaError) -> Failure + use<> {
             }
         }
         CaError::Key(error) => error.into(),
+        CaError::NoKey(settings, error) => {
+            let (failure, make) = (Failure::from(error), generate(&settings));
+            let hint = failure.hint().map_or(make.clone(), |other| format!("{make}; or {other}"));
+            failure.with_hint(hint)
+        }
         CaError::Certificate(error) => error.into(),
         CaError::Settings(error) => error.into(),
         CaError::File(error) => Failure::new(FailureKind::Other, error.to_string()),
     }
 }
 
+/// The command that makes a key where there is none.
+fn generate(settings: &KeySettings) -> String {
+    let module = settings.pkcs11_lib.as_ref().map(|path| path.display().to_string());
+    let flags = [
+        ("--private-key", Some(settings.key.to_string())),
+        ("--pkcs11-lib", module),
+        ("--tcti", settings.tcti.clone()),
+    ];
+    let flags = flags.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", shell_word(&value?))));
+    format!("make the key first: keyanchor generate{}", flags.collect::<String>())
+}
+
 fn kind(kind: &RefusalKind) -> FailureKind {
     match kind {
-        RefusalKind::Exposed | RefusalKind::Busy | RefusalKind::Index => FailureKind::Other,
+        RefusalKind::Busy | RefusalKind::Index => FailureKind::Other,
         RefusalKind::Authority => FailureKind::Certificate,
         _ => FailureKind::Usage,
     }
@@ -37,7 +54,8 @@ fn hint(kind: &RefusalKind, directory: &str) -> Option<String> {
     Some(match kind {
         RefusalKind::NoAuthority => format!("make one: keyanchor ca init --ca {directory} --subject 'CN=Example Root'"),
         RefusalKind::Occupied => format!("name another directory with --ca; see what is there: ls -la {directory}"),
-        RefusalKind::Exposed => format!("see whose it is: ls -ld {directory}"),
+        RefusalKind::Foreign => format!("name another directory with --ca; see whose it is: ls -ld {directory}"),
+        RefusalKind::Exposed => format!("take that from them: chmod go-w {directory}"),
         RefusalKind::Busy => format!("see who holds it: fuser -v {directory}/index.lock"),
         RefusalKind::Index => {
             format!("bring back {directory}/index.jsonl as it was before: it is only ever appended to")

@@ -17,6 +17,11 @@ pub fn open_handle(handle: &Handle, _options: &DeviceOptions) -> Result<Box<dyn 
     Err(without_tpm(&handle.to_string()))
 }
 
+/// None: this build has no TPM support.
+pub fn named(_options: &DeviceOptions) -> Option<String> {
+    None
+}
+
 /// Fails: this build has no TPM support.
 pub fn open_key_file(name: &str, _pem: &[u8], _options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {
     Err(without_tpm(name))

@@ -45,6 +45,11 @@ pub fn open_handle(handle: &Handle, options: &DeviceOptions) -> Result<Box<dyn D
     Ok(Box::new(key::TpmDevice::at_handle(*handle, options)))
 }
 
+/// The TCTI string or path of the TPM, where a flag or the environment names one.
+pub fn named(options: &DeviceOptions) -> Option<String> {
+    reach::Reach::named(&options.tpm)
+}
+
 /// The TPM that can load a `TSS2 PRIVATE KEY` PEM; `name` is what messages call the file. No command is sent before the
 /// first signature: the file tells the public half.
 pub fn open_key_file(name: &str, pem: &[u8], options: &DeviceOptions) -> Result<Box<dyn Device>, KeyError> {

@@ -16,6 +16,9 @@ use super::library;
 use super::line::{Line, StreamLine};
 
 /// The kernel's resource manager: programs share the TPM, and what they leave in it goes when they close it.
+/// What named the TPM where nothing did.
+const DEFAULT: &str = "the default";
+
 const DEFAULT_DEVICE: &str = "/dev/tpmrm0";
 
 /// A TPM, and who named it.
@@ -56,7 +59,13 @@ impl Reach {
                 return Self { way: Way::from_tcti(&tcti), named_by };
             }
         }
-        Self { way: Way::Path(DEFAULT_DEVICE.into()), named_by: "the default" }
+        Self { way: Way::Path(DEFAULT_DEVICE.into()), named_by: DEFAULT }
+    }
+
+    /// The path or the TCTI string, where a flag or a variable named it.
+    pub(super) fn named(options: &TpmOptions) -> Option<String> {
+        let reach = Self::resolve(options);
+        (reach.named_by != DEFAULT).then(|| reach.way_as_text())
     }
 
     /// The flag or variable that named it.

@@ -109,16 +109,22 @@ impl Directory {
     fn require_ours(&self) -> Result<(), CaError> {
         let found = self.0.metadata().map_err(SharedFileError::cannot("look at", &self.0))?;
         let (user, mode) = (rustix::process::geteuid().as_raw(), found.mode() & 0o7777);
-        if found.is_dir() && found.uid() == user && mode & 0o022 == 0 {
+        let (path, owner) = (self.0.display(), found.uid());
+        let (kind, message) = if !found.is_dir() {
+            (RefusalKind::Occupied, format!("wanted a directory, found something else at {path}"))
+        } else if owner != user {
+            (
+                RefusalKind::Foreign,
+                format!("wanted {path} to be a directory of user {user}, found it to be user {owner}'s"),
+            )
+        } else if mode & 0o022 != 0 {
+            let message =
+                format!("wanted {path} to be a directory that nobody else can write in, found it with mode {mode:04o}");
+            (RefusalKind::Exposed, message)
+        } else {
             return Ok(());
-        }
-        let what = if found.is_dir() { "a directory" } else { "something else" };
-        let message = format!(
-            "wanted {} to be a directory of user {user} that nobody else can write in, found {what} of user {} with mode {mode:04o}",
-            self.0.display(),
-            found.uid()
-        );
-        Err(CaError::refused(RefusalKind::Exposed, message))
+        };
+        Err(CaError::refused(kind, message))
     }
 
     /// The name of something in it that is not expected.

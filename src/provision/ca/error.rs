@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::settings::KeySettings;
 use crate::config::ConfigError;
 use crate::files::{FileError, SharedFileError};
 use crate::key::KeyError;
@@ -16,7 +17,9 @@ pub enum RefusalKind {
     NoAuthority,
     /// There is one already, or something else: name another directory.
     Occupied,
-    /// The directory is another account's, or others can write in it.
+    /// The directory is another account's: be that account, or name another directory.
+    Foreign,
+    /// Others can write in the directory: take that from them.
     Exposed,
     /// Another process holds the lock: wait for it.
     Busy,
@@ -79,6 +82,8 @@ pub enum CaError {
     Refused(Refusal),
     /// The authority's key, or the device that holds it.
     Key(KeyError),
+    /// A device has no such key for a new authority: make one.
+    NoKey(Box<KeySettings>, KeyError),
     /// A certificate, a signing request or a name.
     Certificate(CertificateError),
     /// `ca.toml`.
@@ -98,7 +103,7 @@ impl fmt::Display for CaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
-            Self::Key(error) => error.fmt(f),
+            Self::Key(error) | Self::NoKey(_, error) => error.fmt(f),
             Self::Certificate(error) => error.fmt(f),
             Self::Settings(error) => error.fmt(f),
             Self::File(error) => error.fmt(f),
@@ -110,7 +115,7 @@ impl Error for CaError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => error.source(),
-            Self::Key(error) => error.source(),
+            Self::Key(error) | Self::NoKey(_, error) => error.source(),
             Self::Certificate(error) => error.source(),
             Self::Settings(error) => error.source(),
             Self::File(error) => error.source(),

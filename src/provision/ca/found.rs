@@ -102,7 +102,11 @@ impl<'a> Ready<'a> {
     fn new(issuer: Issuer, new: &'a NewIssuer, directory: &Directory, devices: &mut Devices) -> Result<Self, CaError> {
         let path = directory.key(issuer);
         let (settings, made, device) = match &new.key {
-            Some(settings) => (settings.clone(), None, devices.open(&settings.key)?),
+            Some(settings) => {
+                let device = devices.open(&settings.key).map_err(|error| unopened(settings, error))?;
+                let tcti = devices.named_tpm(&settings.key)?;
+                (KeySettings { tcti, ..settings.clone() }, None, device)
+            }
             None => {
                 let pem = generate_key_file()?;
                 let octets = Zeroizing::new(pem.as_bytes().to_vec());
@@ -110,7 +114,7 @@ impl<'a> Ready<'a> {
                 (KeySettings::of(KeyReference::File(path)), Some(pem), device)
             }
         };
-        let key = device.open_key(&WantedKey::default())?;
+        let key = device.open_key(&WantedKey::default()).map_err(|error| unopened(&settings, error))?;
         let public_key = key.public_key().cloned().ok_or_else(|| {
             let message = format!("wanted a key that shows its public half, {} shows none", key.reference());
             KeyError::new(KeyErrorKind::Unsupported, message)
@@ -150,6 +154,16 @@ impl<'a> Ready<'a> {
             not_after: after_days(now, self.days)?,
             profile,
         })
+    }
+}
+
+/// On a device the missing key can be made; a file may be missing for many reasons.
+fn unopened(settings: &KeySettings, error: KeyError) -> CaError {
+    match (error.kind(), &settings.key) {
+        (KeyErrorKind::NotFound, KeyReference::Pkcs11(_) | KeyReference::Handle(_)) => {
+            CaError::NoKey(Box::new(settings.clone()), error)
+        }
+        _ => error.into(),
     }
 }
 
