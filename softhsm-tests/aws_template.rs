@@ -202,6 +202,46 @@ fn a_certificate_on_a_token_names_itself() {
 }
 
 #[test]
+fn an_identity_that_lacks_its_arns_gets_them_and_keeps_the_rest() {
+    let scene = Scene::new();
+    let (certificate, key) = (scene.leaf.pem_path(), scene.key.path());
+    let identity = format!(
+        "[identity.files] # mine\nkey = {:?}\ncertificate = {:?}\nca-command = 'ask'\n",
+        text(key),
+        text(&certificate)
+    );
+    let config = scene.folder.write("my identities.toml", &identity);
+    let template = scene.bare(&["--cli", "--name", "web", "--identity", "files", "--config", text(&config)]).run();
+    let [_, anchor, _, profile, _, role] = ARNS;
+    let answers = format!(
+        "case $2 in create-trust-anchor) echo {anchor};; create-role) echo {role};; create-profile) echo {profile};; esac"
+    );
+    runs(template.succeeds().text(), &scene.folder, &answers).0.succeeds();
+    let arns = format!("trust-anchor-arn = \"{anchor}\"\nprofile-arn = \"{profile}\"\nrole-arn = \"{role}\"\n");
+    assert_eq!(fs::read_to_string(&config).unwrap(), identity.clone() + &arns);
+    let line = fs::read_to_string(scene.folder.join(".aws/config")).unwrap();
+    assert!(line.contains(&format!("--identity files --config '{}'\n", config.display())), "{line}");
+    assert!(line.contains("region = eu-central-1\n"), "{line}");
+
+    // The role that it has by then is another one's to replace.
+    let home = |flags: &[&str]| {
+        let run = keyanchor(["configure", "--no-aws-profile", "--identity", "files", "--config", text(&config)]);
+        run.args(flags).env("HOME", scene.folder.path()).run()
+    };
+    let other = ["--role-arn", "arn:aws:iam::111122223333:role/other"];
+    home(&other).fails_with(2).stderr_contains("there is another [identity.files] already").stderr_contains("--force");
+    home(&[&other[..], &["--force"]].concat()).succeeds();
+    let after = identity + &arns.replace(role, other[1]);
+    assert_eq!(fs::read_to_string(&config).unwrap(), after);
+    // One that is not there is not completed.
+    keyanchor(["configure", "--identity", "new", "--config", text(&config)])
+        .args(other)
+        .run()
+        .fails_with(2)
+        .stderr_contains("wanted --pkcs11, --private-key, --tpm or --certificate; --trust-anchor-arn");
+}
+
+#[test]
 fn what_would_not_work_at_aws_is_refused_here() {
     let scene = Scene::new();
     let (other, leaf) = (Ca::root("Other"), scene.leaf.pem_path());

@@ -253,16 +253,25 @@ impl Args {
         }
     }
 
-    /// `keyanchor configure` with the flags that name the key; `None` where none does.
+    /// `keyanchor configure` with the flags that name the key, or for the identity that does; `None` where nothing does.
     fn configure(&self, name: &str, duration: Option<u32>) -> Result<Option<String>, Failure> {
         // A profile refuses to give more than its own.
         let session =
             SessionArgs { session_duration: duration.map(|seconds| seconds.to_string()), ..Default::default() };
         let draft = Draft::of(&self.identity, &session)?;
-        match draft.names_key() {
-            true => Ok(Some(format!("keyanchor configure --identity {name} {}", draft.into_flags()?.join(" ")))),
-            false => Ok(None),
+        let chosen = if draft.names_nothing() { self.identity.chosen() } else { None };
+        let mut words = vec!["keyanchor configure --identity".to_owned()];
+        match chosen {
+            Some(identity) => {
+                words.push(shell_word(&identity));
+                let location = self.identity.location().filter(|location| location.named);
+                words.extend(location.map(|location| format!("--config {}", shell_word(&absolute(&location.path)))));
+            }
+            None if draft.names_key() => words.push(name.to_owned()),
+            None => return Ok(None),
         }
+        words.extend(draft.into_flags()?);
+        Ok(Some(words.join(" ")))
     }
 }
 
@@ -279,12 +288,16 @@ fn revocation_list(path: &Path) -> Result<RevocationList, Failure> {
     match blocks.as_slice() {
         [list] if list.label == "X509 CRL" => {
             let der = list.decode().map_err(|error| other(&error.to_string()))?;
-            let path = std::path::absolute(path).unwrap_or(path.to_owned());
-            Ok(RevocationList { pem: pem("X509 CRL", &der), path: path.display().to_string() })
+            Ok(RevocationList { pem: pem("X509 CRL", &der), path: absolute(path) })
         }
         [] => Err(other("none")),
         _ => Err(other("something else")),
     }
+}
+
+/// The path as it is named from every directory.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or(path.to_owned()).display().to_string()
 }
 
 /// One more value for a session tag. AWS drops tags with characters that STS does not take, and a condition on them is never true.

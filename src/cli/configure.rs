@@ -19,7 +19,7 @@ use crate::files::profiles::{self, ProfileName};
 use crate::files::rewrite::Held;
 use crate::files::{SharedFileError, read_octets, shell_word};
 use crate::provision::aws_config::{self, ProfileEntry, Replace};
-use crate::provision::identity_entry::{self, IdentityEntry, Value};
+use crate::provision::identity_entry::{self, Existing, IdentityEntry};
 use crate::provision::process_line;
 use crate::rolesanywhere::Client;
 
@@ -78,15 +78,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let name = args.name(&from)?;
     let profile = args.profile(&from, &name)?;
+    let location = location(args.identity.config.as_deref())?;
+    // Flags that name no key speak of the identity that is there.
+    let completes =
+        draft.names_nothing() && location.path.exists() && Config::load(&location)?.identities.contains_key(&name);
     let missing = draft.missing();
-    if !missing.is_empty() {
+    if !missing.is_empty() && !completes {
         return Err(usage(format!("wanted {}, found none", missing.join("; "))).with_hint(
             "see the ARNs: aws rolesanywhere list-trust-anchors, aws rolesanywhere list-profiles, aws iam list-roles",
         ));
     }
     let Finished { fields, flags } = draft.without_secrets()?;
-    let location = location(args.identity.config.as_deref())?;
-    let job = Job { entry: IdentityEntry { name, fields }, flags, location, force: args.force, from };
+    let existing = match (completes, args.force) {
+        (true, false) => Existing::Completed,
+        (true, true) => Existing::Changed,
+        (false, false) => Existing::Kept,
+        (false, true) => Existing::Replaced,
+    };
+    let job = Job { entry: IdentityEntry { name, fields }, existing, flags, location, force: args.force, from };
     match profile {
         None => job.write_identity()?,
         Some(profile) => {
@@ -182,6 +191,8 @@ fn taken_over(line: &str) -> Result<(Draft, Vec<LeftOut>), Failure> {
 /// All that is to be written, but for the profile.
 struct Job {
     entry: IdentityEntry,
+    /// What becomes of one that is there.
+    existing: Existing,
     /// For the command line.
     flags: Vec<String>,
     location: Location,
@@ -192,7 +203,7 @@ struct Job {
 impl Job {
     fn write_identity(&self) -> Result<(), Failure> {
         let file = lock(&self.location.path)?;
-        let edited = self.edited(&file)?;
+        let (edited, _) = self.edited(&file)?;
         file.prepare(&edited).and_then(|prepared| prepared.finish()).map_err(unwritable)?;
         self.say_identity();
         Ok(())
@@ -202,10 +213,10 @@ impl Job {
     fn write_both(&self, profile: &ProfileName, aws_config: &Path) -> Result<(), Failure> {
         self.refuse_credentials(profile)?;
         let file = lock(&self.location.path)?;
-        let edited = self.edited(&file)?;
-        let region = match self.text("region") {
-            Some(region) => Some(region),
-            None => self.text("trust-anchor-arn").and_then(|arn| arn.split(':').nth(3)),
+        let (edited, identity) = self.edited(&file)?;
+        let region = match &identity.region {
+            Some(region) => Some(region.as_str()),
+            None => identity.trust_anchor_arn.as_deref().and_then(|arn| arn.split(':').nth(3)),
         };
         let command = self.command()?;
         let entry = ProfileEntry { profile, command: &command, region };
@@ -231,14 +242,15 @@ impl Job {
         Ok(())
     }
 
-    /// The configuration file with the identity in it, which then is one that commands can use.
-    fn edited(&self, file: &Held) -> Result<Vec<u8>, Failure> {
+    /// The configuration file with the identity in it, and that, which then is one that commands can use.
+    fn edited(&self, file: &Held) -> Result<(Vec<u8>, IdentityConfig), Failure> {
         let path = &self.location.path;
-        let edited = identity_entry::put(file.content(), path, &self.entry, self.force)
+        let edited = identity_entry::put(file.content(), path, &self.entry, self.existing)
             .map_err(|error| words::entry(error, &self.entry.name, path))?;
         let config = Config::parse(&String::from_utf8_lossy(&edited), path)?;
-        check(config.identity(&self.entry.name, &self.location)?)?;
-        Ok(edited)
+        let identity = config.identity(&self.entry.name, &self.location)?;
+        check(identity)?;
+        Ok((edited, identity.clone()))
     }
 
     /// Keys in `~/.aws/credentials` go before every `credential_process`, so that the line would do nothing.
@@ -268,13 +280,6 @@ impl Job {
         }
         words.extend(self.flags.iter().cloned());
         Ok(words.join(" "))
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.entry.fields.iter().find_map(|(known, value)| match value {
-            Value::Text(text) if *known == key => Some(text.as_str()),
-            _ => None,
-        })
     }
 
     fn say_identity(&self) {

@@ -123,6 +123,11 @@ impl Draft {
         self.value("key").is_some() || self.value("certificate").is_some_and(on_token)
     }
 
+    /// Whether it leaves open which key and which certificate are meant.
+    pub fn names_nothing(&self) -> bool {
+        self.value("key").is_none() && self.value("certificate").is_none()
+    }
+
     /// The same as words of a command line, quoted.
     pub fn into_flags(self) -> Result<Vec<String>, Failure> {
         let key = if self.one_uri { "pkcs11" } else { "private-key" };
@@ -139,8 +144,7 @@ impl Draft {
 
     /// What no identity can be without and this one lacks, as flags.
     pub fn missing(&self) -> Vec<&'static str> {
-        let has_key = self.value("key").is_some() || self.value("certificate").is_some();
-        let key = (!has_key).then_some("--pkcs11, --private-key, --tpm or --certificate");
+        let key = self.names_nothing().then_some("--pkcs11, --private-key, --tpm or --certificate");
         let arns =
             [("trust-anchor-arn", "--trust-anchor-arn"), ("profile-arn", "--profile-arn"), ("role-arn", "--role-arn")];
         let arns = arns.into_iter().filter(|(key, _)| self.value(key).is_none()).map(|(_, flag)| flag);

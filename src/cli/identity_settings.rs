@@ -127,7 +127,7 @@ impl IdentityArgs {
     }
 
     /// `--identity`, else KEYANCHOR_IDENTITY.
-    fn chosen(&self) -> Option<String> {
+    pub fn chosen(&self) -> Option<String> {
         let variable = || env::var("KEYANCHOR_IDENTITY").ok();
         self.identity.clone().or_else(variable).filter(|name| !name.is_empty())
     }

@@ -31,6 +31,19 @@ pub struct IdentityEntry {
     pub fields: Vec<(&'static str, Value)>,
 }
 
+/// What becomes of an identity that is there already and says something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays as it is: an error.
+    Kept,
+    /// It gets the keys that it lacks; one that says something else is an error.
+    Completed,
+    /// It gets the keys of the entry, also in the place of others, and keeps the rest.
+    Changed,
+    /// It becomes the entry.
+    Replaced,
+}
+
 /// Why an entry cannot be put into the file.
 #[derive(Debug)]
 pub enum EntryError {
@@ -58,15 +71,15 @@ impl From<ConfigError> for EntryError {
 
 /// The text of the file at `path` with the entry in it.
 ///
-/// A new identity is added at the end. One that is there already with the same keys and values changes nothing. Another one of
-/// that name is an error, unless it is to be replaced: then keys that stay keep their lines, and comments stay where they are.
-pub fn put(existing: &[u8], path: &Path, entry: &IdentityEntry, replace: bool) -> Result<Vec<u8>, EntryError> {
+/// A new identity is added at the end. One that is there already with the same keys and values changes nothing. In one that is
+/// changed, keys that stay keep their lines, and comments stay where they are.
+pub fn put(existing: &[u8], path: &Path, entry: &IdentityEntry, becomes: Existing) -> Result<Vec<u8>, EntryError> {
     let text = std::str::from_utf8(existing).map_err(|_| EntryError::NotUtf8)?;
     Config::parse(text, path)?;
     let edited = match DeTable::parse(text).ok().and_then(|table| Found::of(table.into_inner(), entry)) {
         None => appended(text, entry),
         Some(found) if found.is(entry) => return Ok(existing.to_vec()),
-        Some(found) if replace => found.replaced(text, entry)?,
+        Some(found) if found.may_become(entry, becomes) => found.edited(text, entry, becomes != Existing::Replaced)?,
         Some(found) => return Err(EntryError::Exists { line: line_of(text, found.name.start) + 1 }),
     };
     Config::parse(&edited, path)?;
@@ -103,7 +116,19 @@ impl Found {
         self.settings.len() == entry.fields.len() && entry.fields.iter().all(says)
     }
 
-    fn replaced(&self, text: &str, entry: &IdentityEntry) -> Result<String, EntryError> {
+    fn may_become(&self, entry: &IdentityEntry, becomes: Existing) -> bool {
+        let differs = |(key, value): &(&str, Value)| {
+            self.settings.iter().any(|(known, _, found)| known == key && found.as_ref() != Some(value))
+        };
+        match becomes {
+            Existing::Kept => false,
+            Existing::Completed => !entry.fields.iter().any(differs),
+            Existing::Changed | Existing::Replaced => true,
+        }
+    }
+
+    /// With the entry's keys; of the others, those stay that are to be kept.
+    fn edited(&self, text: &str, entry: &IdentityEntry, keeps_others: bool) -> Result<String, EntryError> {
         let eol = eol(text);
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let header = line_of(text, self.name.start);
@@ -117,11 +142,11 @@ impl Found {
             let (first, last) = (line_of(text, place.start), line_of(text, place.end.saturating_sub(1)));
             output.extend(lines.get(done..first).unwrap_or_default().iter().copied());
             done = last + 1;
-            let Some(at) = left.iter().position(|(wanted, _)| wanted == key) else { continue };
-            let (key, wanted) = left.remove(at);
-            match value.as_ref() == Some(wanted) {
-                true => output.extend(lines.get(first..done).unwrap_or_default().iter().copied()),
-                false => output.push_str(&setting(key, wanted, eol)),
+            let wanted = left.iter().position(|(wanted, _)| wanted == key).map(|at| left.remove(at));
+            match wanted {
+                Some((key, wanted)) if value.as_ref() != Some(wanted) => output.push_str(&setting(key, wanted, eol)),
+                None if !keeps_others => {}
+                _ => output.extend(lines.get(first..done).unwrap_or_default().iter().copied()),
             }
         }
         if !output.ends_with('\n') {
@@ -221,7 +246,12 @@ mod tests {
     }
 
     fn edited(text: &str, entry: &IdentityEntry, replace: bool) -> Result<String, EntryError> {
-        put(text.as_bytes(), Path::new("/etc/c.toml"), entry, replace).map(|edited| String::from_utf8(edited).unwrap())
+        let becomes = if replace { Existing::Replaced } else { Existing::Kept };
+        put_as(text, entry, becomes)
+    }
+
+    fn put_as(text: &str, entry: &IdentityEntry, becomes: Existing) -> Result<String, EntryError> {
+        put(text.as_bytes(), Path::new("/etc/c.toml"), entry, becomes).map(|edited| String::from_utf8(edited).unwrap())
     }
 
     #[track_caller]
@@ -286,6 +316,20 @@ mod tests {
     }
 
     #[test]
+    fn what_an_identity_lacks_is_added_and_the_rest_stays() {
+        let before = "[identity.web]\nkey = 'k' # mine\nca = 'ca'\n\n[identity.z]\n";
+        let arns = entry("web", &[("role-arn", "r"), ("key", "k")]);
+        let after = "[identity.web]\nkey = 'k' # mine\nca = 'ca'\nrole-arn = \"r\"\n\n[identity.z]\n";
+        assert_eq!(put_as(before, &arns, Existing::Completed).unwrap(), after);
+        assert_eq!(put_as(after, &arns, Existing::Completed).unwrap(), after, "a second time changes something");
+        let another = entry("web", &[("role-arn", "s")]);
+        let error = put_as(after, &another, Existing::Completed).unwrap_err();
+        assert!(matches!(error, EntryError::Exists { line: 1 }), "{error:?}");
+        let changed = put_as(after, &another, Existing::Changed).unwrap();
+        assert_eq!(changed, after.replace("\"r\"", "\"s\""));
+    }
+
+    #[test]
     fn an_identity_in_another_form_is_left_to_its_owner() {
         for (before, at) in [("[identity]\nweb.key = '/x'\n", 2), ("identity.web = { key = '/x' }\n", 1)] {
             let error = edited(before, &entry("web", &[("key", "/k.pem")]), true).unwrap_err();
@@ -300,6 +344,9 @@ mod tests {
     fn a_file_that_is_wrong_already_is_not_touched() {
         let error = edited("[identity.a]\nroll-arn = 'x'\n", &entry("web", &[]), true).unwrap_err();
         assert!(matches!(&error, EntryError::Config(error) if error.to_string().contains("c.toml:2: unknown key")));
-        assert!(matches!(put(b"\xff", Path::new("c"), &entry("web", &[]), true), Err(EntryError::NotUtf8)));
+        assert!(matches!(
+            put(b"\xff", Path::new("c"), &entry("web", &[]), Existing::Replaced),
+            Err(EntryError::NotUtf8)
+        ));
     }
 }
