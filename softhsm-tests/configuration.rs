@@ -136,7 +136,9 @@ fn what_is_wrong_in_the_file_is_said_with_its_line() {
         scene.run(&["credential-process", "--config", text(config), "--identity", identity]).run()
     };
     let config = scene.config(scene.of_files());
-    ask(&config, "wbe").fails_with(2).stderr_contains("wanted [identity.wbe], found web");
+    ask(&config, "wbe")
+        .fails_with(2)
+        .stderr_contains("wanted [identity.wbe], found web\nhint: name one of these: --identity web");
     let config = scene.config(format!("{}roll-arn = 'x'\n", scene.of_files()));
     ask(&config, "web").fails_with(2).stderr_contains("config.toml:8: unknown key roll-arn");
     ask(Path::new("/nonexistent/config.toml"), "web").fails_with(2).stderr_contains("cannot read it");

@@ -484,4 +484,5 @@ fn wrong_flags_and_a_taken_port_are_refused_at_the_start() {
     let (code, stdout, stderr) = fails(&["--trust-anchor", anchor, "--listen", taken]);
     assert_eq!((code, stdout.as_str()), (Some(6), ""));
     assert!(stderr.starts_with(&format!("error: cannot listen on {taken}: ")), "{stderr}");
+    assert!(stderr.contains("hint: see who listens there: ss -ltnp") && stderr.contains("--listen"), "{stderr}");
 }

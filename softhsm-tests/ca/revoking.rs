@@ -104,7 +104,8 @@ fn a_number_that_was_not_issued_and_a_certificate_of_another_authority_are_refus
     let uri = scene.run("revoke", &["--certificate", "pkcs11:token=t;object=web"]).run();
     uri.fails_with(2).stderr_contains("--certificate: wanted a file, found pkcs11:token=t;object=web");
     uri.stderr_contains("keyanchor certificate show --certificate 'pkcs11:token=t;object=web'");
-    scene.run("revoke", &[]).run().fails_with(2).stderr_contains("wanted one of --serial");
+    let outcome = scene.run("revoke", &[]).run();
+    outcome.fails_with(2).stderr_contains("wanted one of --serial").stderr_contains("hint: see what was issued: ");
     scene.run("revoke", &["--serial", "01", "--reason", "lost"]).run().fails_with(2).stderr_contains("keyCompromise");
 }
 

@@ -16,11 +16,11 @@ fn with_module(scene: &Scene, module: &std::path::Path) -> Run {
 }
 
 #[test]
-fn a_module_that_is_missing_is_named_with_the_package_that_has_it() {
+fn a_module_that_is_missing_is_named_with_the_one_that_was_meant() {
     let scene = Scene::new();
     let report = Report::of(with_module(&scene, "/nonexistent/libsofthsm2.so".as_ref()), 3);
     report.only_bad(&["device.library"]).says("device.library", "bad", "/nonexistent/libsofthsm2.so");
-    report.mends("device.library", "apt-get install softhsm2");
+    report.mends("device.library", &format!("did you mean {}?", SoftHsm::module().display()));
     for after in ["device.start", "device.token", "certificate.found", "key.found", "chain.path"] {
         report.says(after, "skip", "waits for device.library");
     }
@@ -29,13 +29,13 @@ fn a_module_that_is_missing_is_named_with_the_package_that_has_it() {
 }
 
 #[test]
-fn a_module_that_cannot_be_loaded_is_told_with_what_looks_into_it() {
+fn a_module_that_cannot_be_loaded_is_told_with_where_others_are_named() {
     let scene = Scene::new();
     let folder = Folder::new();
     let garbage = folder.write("garbage.so", "no library");
     let report = Report::of(with_module(&scene, &garbage), 3);
     report.only_bad(&["device.start"]).says("device.library", "good", "garbage.so");
-    report.says("device.start", "bad", "cannot load").mends("device.start", "pkcs11-tool --module");
+    report.says("device.start", "bad", "cannot load").mends("device.start", "p11-kit list-modules");
 }
 
 #[test]

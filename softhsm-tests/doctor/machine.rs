@@ -83,7 +83,15 @@ fn an_identity_that_the_file_does_not_have_is_told() {
     let (_, run) = configured(&scene, &folder, "");
     let report = Report::of(run.args(["--identity", "wbe"]), 2);
     report.only_bad(&["identity"]).says("identity", "bad", "wanted [identity.wbe], found web");
+    report.mends("identity", "name one of these: --identity web");
     report.says("device.library", "skip", "waits for identity");
+}
+
+#[test]
+fn a_configuration_file_that_is_not_there_is_not_to_be_edited() {
+    let report = Report::of(keyanchor(["doctor", "--json", "--identity", "web", "--config", "/nonexistent/c.toml"]), 2);
+    report.says("configuration.file", "bad", "/nonexistent/c.toml: cannot read it");
+    report.mends("configuration.file", "name another file with --config, or have one written: keyanchor configure");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_certificate_file_that_cannot_be_read_is_named() {
     let folder = Folder::new();
     let absent = folder.join("absent.pem");
     for outcome in [with_certificate(&identity, &absent), with_intermediates(&identity, &absent)] {
-        refused(&outcome, CERTIFICATE, &["cannot read", "absent.pem: no such file"], NO_HINT);
+        refused(&outcome, CERTIFICATE, &["cannot read", "absent.pem: no such file"], "see what is there: ls -la /");
     }
     refused(&with_certificate(&identity, folder.path()), CERTIFICATE, &["it is a directory"], NO_HINT);
 }

@@ -48,7 +48,9 @@ fn openssl<const N: usize>(arguments: [&str; N]) {
 #[test]
 fn a_key_file_that_is_missing_or_a_directory_is_named() {
     let folder = Folder::new();
-    key_is_refused(&folder.join("absent.pem"), &["cannot read", "absent.pem: no such file"], NO_HINT);
+    let hint = format!("see what is there: ls -la {}", folder.path().display());
+    key_is_refused(&folder.join("absent.pem"), &["cannot read", "absent.pem: no such file"], &hint);
+    key_is_refused(&folder.join("a/b/absent.pem"), &["cannot read", "absent.pem: no such file"], &hint);
     key_is_refused(folder.path(), &["cannot read", "it is a directory"], NO_HINT);
 }
 

@@ -52,26 +52,35 @@ fn token_with_identity(label: &str) -> (SoftHsm, Token, Ca) {
 }
 
 #[test]
-fn a_module_that_is_missing_comes_with_its_package() {
+fn a_module_that_is_missing_comes_with_its_package_or_its_name() {
     let sign = |module: &str| keyanchor(["sign-string", "--private-key", "pkcs11:", "--pkcs11-lib", module]).run();
-    let error = ["wanted the PKCS#11 module /nonexistent/libsofthsm2.so", "No such file"];
-    refused(&sign("/nonexistent/libsofthsm2.so"), KEY, &error, "sudo apt-get install softhsm2");
-    refused(&sign("/nonexistent/vendor.so"), KEY, &["wanted the PKCS#11 module /nonexistent/vendor.so"], NO_HINT);
-    refused(&sign("no-such-module.so"), KEY, &["wanted the PKCS#11 module no-such-module.so", "/usr/lib"], NO_HINT);
-    let outcome = keyanchor(["sign-string", "--private-key", "pkcs11:?module-name=no-such"]).run();
-    refused(&outcome, KEY, &["no-such.so or libno-such.so, found it in none of"], NO_HINT);
+    let error = ["wanted the PKCS#11 module /nonexistent/libtpm2_pkcs11.so.9", "No such file"];
+    refused(&sign("/nonexistent/libtpm2_pkcs11.so.9"), KEY, &error, "sudo apt-get install libtpm2-pkcs11-1");
+    let configured = "p11-kit list-modules";
+    refused(&sign("/nonexistent/vendor.so"), KEY, &["wanted the PKCS#11 module /nonexistent/vendor.so"], configured);
+    refused(&sign("no-such-module.so"), KEY, &["wanted the PKCS#11 module no-such-module.so", "/usr/lib"], configured);
+    let named = |uri: &str| keyanchor(["sign-string", "--private-key", uri]).run();
+    let outcome = named("pkcs11:?module-name=no-such");
+    refused(&outcome, KEY, &["no-such.so or libno-such.so, found it in none of"], configured);
+    // It is there under nearly that name, or in another folder.
+    let wanted = "wanted the PKCS#11 module";
+    refused(&named("pkcs11:?module-name=softhsm3"), KEY, &[wanted], "did you mean softhsm2?");
+    refused(&sign("libsofthsm.so"), KEY, &[wanted], "did you mean libsofthsm2.so?");
+    let hint = format!("did you mean {}?", SoftHsm::module().display());
+    refused(&sign("/nonexistent/libsofthsm2.so"), KEY, &[wanted], &hint);
 }
 
 #[test]
 fn something_else_than_a_module_says_what_it_is() {
     let folder = Folder::new();
+    let configured = "p11-kit list-modules";
     let text = folder.write("text.so", "not a library");
     let sign = |module: &str| keyanchor(["sign-string", "--private-key", "pkcs11:", "--pkcs11-lib", module]).run();
     let name = text.to_str().unwrap();
-    refused(&sign(name), KEY, &["cannot load", name, "as a PKCS#11 module"], NO_HINT);
-    refused(&sign(folder.path().to_str().unwrap()), KEY, &["wanted the PKCS#11 module", "directory"], NO_HINT);
+    refused(&sign(name), KEY, &["cannot load", name, "as a PKCS#11 module"], configured);
+    refused(&sign(folder.path().to_str().unwrap()), KEY, &["wanted the PKCS#11 module", "directory"], configured);
     let outcome = sign("libm.so.6");
-    refused(&outcome, KEY, &["wanted a PKCS#11 module", "a library without C_GetFunctionList"], NO_HINT);
+    refused(&outcome, KEY, &["wanted a PKCS#11 module", "a library without C_GetFunctionList"], configured);
 }
 
 #[test]
@@ -258,12 +267,15 @@ fn a_pin_source_that_gives_nothing_is_named() {
     let (hsm, ..) = token_with_identity("demo");
     let sign = |source: &str| sign(&hsm, "pkcs11:token=demo").args(["--pin-source", source]).run();
     let error = ["cannot read the user PIN from /nonexistent/pin", "No such file"];
-    refused(&sign("file:/nonexistent/pin"), PIN, &error, NO_HINT);
-    refused(&sign("env:NOT_SET"), PIN, &["the environment variable NOT_SET, found it unset"], NO_HINT);
-    refused(&sign("fd:77"), PIN, &["descriptor 77"], NO_HINT);
-    refused(&sign("credential:pin"), PIN, &["credential pin", "CREDENTIALS_DIRECTORY unset"], NO_HINT);
+    let write = "(umask 077; cat > /nonexistent/pin)";
+    refused(&sign("file:/nonexistent/pin"), PIN, &error, write);
+    let error = ["the environment variable NOT_SET, found it unset"];
+    refused(&sign("env:NOT_SET"), PIN, &error, "read -rs NOT_SET && export NOT_SET");
+    refused(&sign("fd:77"), PIN, &["descriptor 77"], "77< FILE");
+    let error = ["credential pin", "CREDENTIALS_DIRECTORY unset"];
+    refused(&sign("credential:pin"), PIN, &error, "LoadCredential=pin:PATH");
     let uri = "pkcs11:token=demo?pin-source=file:/nonexistent/pin";
-    refused(&super::pkcs11::sign(&hsm, uri).run(), PIN, &["/nonexistent/pin"], NO_HINT);
+    refused(&super::pkcs11::sign(&hsm, uri).run(), PIN, &["/nonexistent/pin"], write);
 }
 
 #[test]
@@ -279,7 +291,7 @@ fn a_pin_file_that_this_account_may_not_read_is_named() {
     let run = sign(&hsm, "pkcs11:token=demo").arg("--pin-source").arg(format!("file:{}", file.display()));
     open(folder.path(), 0o711);
     let outcome = run.unprivileged().run();
-    refused(&outcome, PIN, &["cannot read the user PIN from", "pin: Permission denied"], NO_HINT);
+    refused(&outcome, PIN, &["cannot read the user PIN from", "pin: Permission denied"], "namei -l /");
 }
 
 #[test]
@@ -303,7 +315,7 @@ fn a_wrong_pin_says_so_wherever_it_comes_from() {
     ] {
         let error =
             ["the user PIN for token 'demo' is wrong", "tried once", "(CKR_PIN_INCORRECT from C_Login)", origin];
-        refused(&run.run(), PIN, &error, NO_HINT);
+        refused(&run.run(), PIN, &error, "--pin-source prompt");
     }
     // SoftHSM knows the flag that says so.
     let outcome = sign(&hsm, "pkcs11:token=demo").env("KEYANCHOR_PIN", WRONG_TEST_PIN).run();

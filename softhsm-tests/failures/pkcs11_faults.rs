@@ -48,7 +48,7 @@ fn a_wrong_pin_is_tried_once_and_the_flags_are_told() {
     let outcome = without_request(|endpoint| vend(endpoint, &fault, WRONG_TEST_PIN));
     let error =
         ["the user PIN for token 'demo' is wrong", "it was tried once and not again", "the token now reports: "];
-    refused(&outcome, PIN, &error, NO_HINT);
+    refused(&outcome, PIN, &error, "give the right one; to be asked for it: --pin-source prompt");
     assert_eq!((fault.calls().of("C_Login"), fault.user_pins_tried(), fault.wrong_pins()), (1, 1, 1));
 }
 
@@ -63,7 +63,7 @@ fn after_a_wrong_pin_the_token_says_what_the_next_one_does() {
     for (flag, reported) in table {
         let fault = scene.fault().flags(flag, if flag == 0 { CKF_USER_PIN_COUNT_LOW } else { 0 });
         let outcome = sign(&fault, WRONG_TEST_PIN).arg("--use-final-try").run();
-        refused(&outcome, PIN, &[reported, "(CKR_PIN_INCORRECT from C_Login)"], NO_HINT);
+        refused(&outcome, PIN, &[reported, "(CKR_PIN_INCORRECT from C_Login)"], "--pin-source prompt");
         assert_eq!(fault.wrong_pins(), 1);
     }
 }
@@ -172,7 +172,7 @@ fn a_module_that_crashes_at_the_end_costs_no_credentials() {
             assert_eq!(fault.lines().any(|line| line == "crash"), place == "C_Finalize");
             // And the code of a failure is kept too.
             let outcome = sign(&fault, WRONG_TEST_PIN).run();
-            refused(&outcome, PIN, &["is wrong"], NO_HINT);
+            refused(&outcome, PIN, &["is wrong"], "-pin-source prompt");
         }
     }
 }

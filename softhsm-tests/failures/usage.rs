@@ -219,7 +219,7 @@ fn stores_of_other_systems_say_what_to_name_instead() {
 #[test]
 fn a_mistaken_secret_source_is_not_repeated() {
     let outcome = with(&["--pin-source", "test-secret"]);
-    refused(&outcome, USAGE, &["--pin-source: wanted a secret source (file:PATH"], NO_HINT);
+    refused(&outcome, USAGE, &["--pin-source: wanted a secret source (file:PATH"], "by its path behind file:");
 }
 
 #[test]
@@ -306,5 +306,5 @@ fn a_value_that_names_a_file_which_is_a_flag_is_no_file() {
     let outcome = keyanchor(["read-certificate-data", "--certificate", ""]).run();
     refused(&outcome, USAGE, &["wanted a key or a certificate"], "--pkcs11");
     let outcome = keyanchor(["read-certificate-data", "--certificate", "nothing-there.pem"]).run();
-    refused(&outcome, CERTIFICATE, &["cannot read nothing-there.pem: no such file"], NO_HINT);
+    refused(&outcome, CERTIFICATE, &["cannot read nothing-there.pem: no such file"], "ls -la .");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ArgAction::Set;
 
 use super::values::{SWITCH, switch};
+use super::words::listen_hint;
 use super::{Failure, FailureKind};
 use crate::sandbox::{self, Announcement, Fault, Options, SandboxError};
 
@@ -160,5 +161,13 @@ fn failure(error: SandboxError) -> Failure {
         SandboxError::Listen(..) => FailureKind::Network,
         SandboxError::CaFile(_) | SandboxError::Authority | SandboxError::Announce(_) => FailureKind::Other,
     };
-    Failure::new(kind, error.to_string())
+    let failure = Failure::new(kind, error.to_string());
+    let hint = match &error {
+        SandboxError::Listen(address, source) => listen_hint(*address, source.kind(), "--listen"),
+        _ => None,
+    };
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
 }

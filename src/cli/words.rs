@@ -1,5 +1,6 @@
 //! Turns the library's errors into what a person reads: the kind and so the exit code, the message, the hint.
 
+mod advice;
 mod authority;
 mod renew;
 mod setup;
@@ -8,14 +9,14 @@ use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+pub use advice::remedy;
 pub use authority::authority_failure;
 pub use setup::{entry, process_line, profile};
 
 use super::{Failure, FailureKind};
-use crate::config::ConfigError;
-use crate::files::shell_word;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::identity::IdentityError;
-use crate::key::{Advice, KeyError, KeyErrorKind};
+use crate::key::{KeyError, KeyErrorKind};
 use crate::rolesanywhere::{Cause, ClientError, ConnectionErrorKind, Meaning, RequestError, ServiceError};
 use crate::session::SessionError;
 use crate::vend::server::ServeError;
@@ -106,7 +107,19 @@ fn choose(flag: &str) -> String {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(FailureKind::Usage, error.to_string())
+        let failure = Self::new(FailureKind::Usage, error.to_string());
+        match error.kind() {
+            ConfigErrorKind::Absent => failure.with_hint(
+                "name another file with --config, or have one written: keyanchor configure --identity NAME ...",
+            ),
+            ConfigErrorKind::Unknown { what, known } if !known.is_empty() => {
+                failure.with_hint(format!("name one of these: --{what} {}", known.join(&format!(", --{what} "))))
+            }
+            ConfigErrorKind::Unknown { .. } => {
+                failure.with_hint("have one written: keyanchor configure --identity NAME ...")
+            }
+            ConfigErrorKind::Content => failure,
+        }
     }
 }
 
@@ -118,7 +131,7 @@ impl From<ServeError> for Failure {
             ServeError::FirstRefresh { role, source } => Self::from(source).in_flag(&format!("role {role}")),
             ServeError::Listen { address, source } => {
                 let failure = Self::new(FailureKind::Network, message);
-                match listen_hint(address, source.kind()) {
+                match listen_hint(address, source.kind(), "--port") {
                     Some(hint) => failure.with_hint(hint),
                     None => failure,
                 }
@@ -128,11 +141,12 @@ impl From<ServeError> for Failure {
     }
 }
 
-fn listen_hint(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
+/// What is in the way of listening there; `flag` takes another port.
+pub fn listen_hint(address: SocketAddr, kind: io::ErrorKind, flag: &str) -> Option<String> {
     let port = address.port();
     match (kind, address.ip()) {
         (io::ErrorKind::AddrInUse, _) => {
-            Some(format!("see who listens there: ss -ltnp 'sport = :{port}'; or take another with --port"))
+            Some(format!("see who listens there: ss -ltnp 'sport = :{port}'; or take another with {flag}"))
         }
         (io::ErrorKind::AddrNotAvailable, IpAddr::V4(ip)) if ip.is_link_local() => {
             Some(format!("sudo ip address add {ip}/32 dev lo"))
@@ -164,34 +178,6 @@ fn with_sources(error: &dyn Error) -> String {
         source = inner.source();
     }
     message
-}
-
-fn remedy(advice: &Advice) -> String {
-    match advice {
-        Advice::ListToken { module } => {
-            format!("see what is there: keyanchor list --pkcs11-lib {}", shell_word(module))
-        }
-        Advice::Install { package } => format!("sudo apt-get install {package}"),
-        Advice::JoinGroup { group } => format!("join the group and log in again: sudo usermod -aG {group} \"$USER\""),
-        Advice::ChooseOne { references } => {
-            let words: Vec<_> = references.iter().map(|reference| shell_word(reference)).collect();
-            format!("name one of these:\n  {}", words.join("\n  "))
-        }
-        Advice::Convert { command } => format!("convert it: {command}"),
-        Advice::NameKey => {
-            "name the key: --private-key FILE, or 'pkcs11:token=NAME;object=LABEL' on a token".to_owned()
-        }
-        Advice::NameBy { flag, reference } => format!("name it so: {flag} {}", shell_word(reference)),
-        Advice::GiveSecret { flag, variable: Some(variable) } => {
-            format!("give it with {flag} file:PATH or in the environment variable {variable}")
-        }
-        Advice::GiveSecret { flag, variable: None } => format!("give it another way: {flag} file:PATH"),
-        Advice::Allow { flag: flag @ "--no-preflight" } => {
-            format!("have a certificate issued that AWS takes; to send the request all the same, add {flag}")
-        }
-        Advice::Allow { flag } => format!("to go on all the same, add {flag}"),
-        Advice::Run { command } => command.clone(),
-    }
 }
 
 impl From<ClientError> for Failure {
@@ -310,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_had_comes_with_the_command_that_mends_it() {
-        let hint = |address: &str, kind| listen_hint(address.parse().unwrap(), kind);
+        let hint = |address: &str, kind| listen_hint(address.parse().unwrap(), kind, "--port");
         let added = hint("169.254.170.2:80", io::ErrorKind::AddrNotAvailable);
         assert_eq!(added.as_deref(), Some("sudo ip address add 169.254.170.2/32 dev lo"));
         assert!(hint("127.0.0.1:9911", io::ErrorKind::AddrInUse).unwrap().contains("'sport = :9911'"));

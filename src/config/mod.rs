@@ -26,7 +26,7 @@ use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigErrorKind};
 pub use locate::{Location, locate};
 pub use section::{Document, Section, is_name};
 
@@ -114,7 +114,11 @@ impl Config {
         match read(path) {
             Ok(text) => Self::parse(&text, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !location.named => Ok(Self::default()),
-            Err(error) => Err(ConfigError::file(path, format!("cannot read it: {error}")).with_source(error)),
+            Err(error) => {
+                let absent = error.kind() == io::ErrorKind::NotFound;
+                let kind = if absent { ConfigErrorKind::Absent } else { ConfigErrorKind::Content };
+                Err(ConfigError::file(path, format!("cannot read it: {error}")).of_kind(kind).with_source(error))
+            }
         }
     }
 
@@ -196,10 +200,16 @@ fn consumer(
     Ok(ConsumerConfig { of, token_file })
 }
 
-fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>, location: &Location) -> ConfigError {
-    let known: Vec<_> = known.map(String::as_str).collect();
+fn missing<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'a String>,
+    location: &Location,
+) -> ConfigError {
+    let known: Vec<_> = known.cloned().collect();
     let found = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    ConfigError::file(&location.path, format!("wanted [{what}.{name}], found {found}"))
+    let error = ConfigError::file(&location.path, format!("wanted [{what}.{name}], found {found}"));
+    error.of_kind(ConfigErrorKind::Unknown { what, known })
 }
 
 #[cfg(test)]

@@ -14,5 +14,5 @@ pub use access::{Access, Changers};
 pub use create::create;
 pub use format::{Format, shell_word, unused_name};
 pub use pem::{Block, PemError, blocks, pem};
-pub use read::{FileContent, FileError, FileErrorKind, read, read_octets};
+pub use read::{FileContent, FileError, FileErrorKind, read, read_octets, way_to};
 pub use shared::SharedFileError;

@@ -59,10 +59,13 @@ impl FileError {
         }
     }
 
-    /// The command that shows what stands in the way, where one does: the owners and modes of the file and the folders above it.
+    /// The command that shows what stands in the way, where one does: what there is instead, or owners and modes.
     pub fn inspection(&self) -> Option<String> {
-        let forbidden = self.kind == FileErrorKind::Forbidden;
-        forbidden.then(|| format!("namei -l {}", shell_word(&self.path.display().to_string())))
+        match self.kind {
+            FileErrorKind::Missing => Some(neighbours_of(&self.path)),
+            FileErrorKind::Forbidden => Some(way_to(&self.path)),
+            FileErrorKind::Unreadable => None,
+        }
     }
 
     /// What stands in the way.
@@ -78,6 +81,18 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {}
+
+/// The command that shows the owners and modes of a file and the folders above it.
+pub fn way_to(path: &Path) -> String {
+    format!("namei -l {}", shell_word(&path.display().to_string()))
+}
+
+/// The command that shows what is in the folder of a file that is not there, or in the first one above it that is.
+fn neighbours_of(path: &Path) -> String {
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    format!("see what is there: ls -la {}", shell_word(&folder.display().to_string()))
+}
 
 /// Reads a key or certificate file to its end: at most one mebibyte, and at most a minute where it is a pipe or a device.
 pub fn read(path: &Path) -> Result<FileContent, FileError> {

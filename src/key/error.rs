@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 
 use super::secret::kind::SecretKind;
 
@@ -81,6 +82,38 @@ pub enum Advice {
         flag: &'static str,
         /// The environment variable that holds it; `None` where a chosen source wins over it.
         variable: Option<&'static str>,
+    },
+    /// Give another secret, which the prompt can ask for.
+    TypeSecret {
+        /// The flag that names a source for it.
+        flag: &'static str,
+    },
+    /// Write the source of a secret in a form that is known.
+    NameSource,
+    /// Put the secret into its file.
+    WriteSecret {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Set the environment variable that is to hold the secret.
+    SetVariable {
+        /// Its name.
+        name: String,
+    },
+    /// Open the descriptor that the secret is to be read from.
+    OpenDescriptor {
+        /// Its number.
+        number: i32,
+    },
+    /// Let systemd give the service a credential.
+    LoadCredential {
+        /// Its name.
+        name: String,
+    },
+    /// Name another PKCS#11 module.
+    ChooseModule {
+        /// One that is there and has nearly the name that was given.
+        similar: Option<String>,
     },
     /// Pass a flag that allows what was refused.
     Allow {

@@ -109,6 +109,7 @@ impl FromStr for SecretSource {
                 KeyErrorKind::Reference,
                 "wanted a secret source (file:PATH, fd:N, env:NAME, credential:NAME or prompt), found none of these",
             )
+            .with_advice(Advice::NameSource)
         };
         if text == "prompt" {
             return Ok(Self::Prompt);
@@ -258,14 +259,15 @@ impl Secrets {
         let secret = match source {
             SecretSource::Given(secret) => return Ok(Arc::clone(secret)),
             SecretSource::File(path) => {
-                let secret = read_file(path).map_err(|error| unreadable(request.kind, &path.display(), &error))?;
+                let secret = read_file(path).map_err(|error| unreadable_file(request.kind, path, &error))?;
                 secret.with_origin(format!("the file {}", path.display()))
             }
             SecretSource::Descriptor(number) => {
                 // The kernel's own name for a descriptor: opening it needs no unsafe and leaves the original open.
                 let path = PathBuf::from(format!("/dev/fd/{number}"));
                 let secret = read_file(&path)
-                    .map_err(|error| unreadable(request.kind, &format_args!("descriptor {number}"), &error))?;
+                    .map_err(|error| unreadable(request.kind, &format_args!("descriptor {number}"), &error))
+                    .map_err(|error| error.with_advice(Advice::OpenDescriptor { number: *number }))?;
                 secret.with_origin(format!("descriptor {number}"))
             }
             SecretSource::Variable(name) => Secret::new(
@@ -275,6 +277,7 @@ impl Secrets {
                             KeyErrorKind::SecretMissing,
                             format!("wanted the {} in the environment variable {name}, found it unset", request.kind),
                         )
+                        .with_advice(Advice::SetVariable { name: name.clone() })
                     })?
                     .into_encoded_bytes(),
             )
@@ -285,8 +288,9 @@ impl Secrets {
                         KeyErrorKind::SecretMissing,
                         format!("wanted systemd's credential {name}, found CREDENTIALS_DIRECTORY unset"),
                     )
+                    .with_advice(Advice::LoadCredential { name: name.clone() })
                 })?;
-                let secret = read_file(&path).map_err(|error| unreadable(request.kind, &path.display(), &error))?;
+                let secret = read_file(&path).map_err(|error| unreadable_file(request.kind, &path, &error))?;
                 secret.with_origin(format!("systemd's credential {name}"))
             }
             SecretSource::Prompt => self.prompt(request, by_choice)?,
@@ -339,6 +343,15 @@ fn credential_path(name: &str) -> Option<PathBuf> {
 
 fn unreadable(kind: SecretKind, what: &dyn fmt::Display, error: &io::Error) -> KeyError {
     KeyError::new(KeyErrorKind::SecretMissing, format!("cannot read the {kind} from {what}: {error}"))
+}
+
+fn unreadable_file(kind: SecretKind, path: &Path, error: &io::Error) -> KeyError {
+    let failure = unreadable(kind, &path.display(), error);
+    match error.kind() {
+        io::ErrorKind::NotFound => failure.with_advice(Advice::WriteSecret { path: path.to_owned() }),
+        io::ErrorKind::PermissionDenied => failure.with_advice(Advice::Run { command: files::way_to(path) }),
+        _ => failure,
+    }
 }
 
 /// Reads a secret without its one line end, never leaving a copy in an unwiped buffer.

@@ -78,7 +78,11 @@ impl Args {
                 let name = text.parse::<Name>().map_err(|error| Failure::from(error).in_flag("--subject"))?;
                 Ok(Which::Subject(name))
             }
-            _ => Err(Failure::new(FailureKind::Usage, "wanted one of --serial, --certificate and --subject")),
+            _ => {
+                let directory = shell_word(&self.ca.display().to_string());
+                Err(Failure::new(FailureKind::Usage, "wanted one of --serial, --certificate and --subject")
+                    .with_hint(format!("see what was issued: keyanchor ca list --ca {directory}")))
+            }
         }
     }
 }

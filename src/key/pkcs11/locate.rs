@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::device::Pkcs11Options;
-use super::super::error::{KeyError, KeyErrorKind};
+use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::error::package_of;
 use super::uri::ModuleName;
 
@@ -98,11 +98,42 @@ fn search(name: &str, files: &[String]) -> Result<Located, KeyError> {
     Err(with_package(error, name))
 }
 
+/// The name of a module that is there, or the package that brings the one that is not.
 fn with_package(error: KeyError, name: &str) -> KeyError {
-    match package_of(name) {
-        Some(advice) => error.with_advice(advice),
-        None => error,
+    let advice = match similar(name) {
+        Some(module) => Advice::ChooseModule { similar: Some(module) },
+        None => package_of(name).unwrap_or(Advice::ChooseModule { similar: None }),
+    };
+    error.with_advice(advice)
+}
+
+/// A module with nearly this name, in the form in which the name was given: with or without folder, `lib` and `.so`.
+fn similar(name: &str) -> Option<String> {
+    let wanted = stem(name.rsplit('/').next().unwrap_or(name));
+    let of_modules = |folder: &PathBuf| {
+        let last = folder.file_name().map(|last| last.to_string_lossy().into_owned()).unwrap_or_default();
+        last == "pkcs11" || wanted.starts_with(&last)
+    };
+    let modules = folders(wanted).into_iter().filter(of_modules);
+    let files = modules.flat_map(|folder| libraries(&folder).into_iter().map(move |file| folder.join(file)));
+    let distance = |file: &Path| Some(strsim::osa_distance(stem(&file.file_name()?.to_string_lossy()), wanted));
+    let (near, file) = files.filter_map(|file| Some((distance(&file)?, file))).min()?;
+    let is_path = name.contains('/');
+    match (near, wanted.len()) {
+        // The same module, or nearly so, in another folder.
+        (0..=2, 5..) if is_path => Some(file.display().to_string()),
+        (1..=2, 5..) => Some(match name.ends_with(".so") {
+            true => file.file_name()?.to_string_lossy().into_owned(),
+            false => stem(&file.file_name()?.to_string_lossy()).to_owned(),
+        }),
+        _ => None,
     }
+}
+
+/// What people call a library: its file's name without `lib` and `.so`.
+fn stem(file: &str) -> &str {
+    let file = file.strip_suffix(".so").unwrap_or(file);
+    file.strip_prefix("lib").unwrap_or(file)
 }
 
 /// p11-kit's module folder, the library folders, and a folder of the module's own name, with or without its version
@@ -215,11 +246,11 @@ mod tests {
 
     #[test]
     fn a_missing_module_says_where_it_was_sought_and_what_brings_it() {
-        let error =
-            module(&options(Some(Path::new("/nonexistent/libsofthsm2.so")), None), &named(None, None)).unwrap_err();
+        let error = module(&options(Some(Path::new("/nonexistent/libtpm2_pkcs11.so.9")), None), &named(None, None))
+            .unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::Unreachable);
-        assert!(error.to_string().contains("/nonexistent/libsofthsm2.so"), "{error}");
-        assert_eq!(error.advice(), Some(&Advice::Install { package: "softhsm2" }));
+        assert!(error.to_string().contains("/nonexistent/libtpm2_pkcs11.so.9"), "{error}");
+        assert_eq!(error.advice(), Some(&Advice::Install { package: "libtpm2-pkcs11-1" }));
 
         let error = module(&options(None, None), &named(None, Some("no-such-module"))).unwrap_err().to_string();
         assert!(error.contains("no-such-module.so or libno-such-module.so, found it in none of"), "{error}");

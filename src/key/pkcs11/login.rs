@@ -105,6 +105,7 @@ pub(super) fn obtain(
             KeyErrorKind::SecretWrong,
             format!("the source of the {kind} gave what {} has refused before; it was not tried again", token.name()),
         )
+        .with_advice(Advice::TypeSecret { flag: api.options.secrets.names(kind).flag })
         .with_origin(pin.origin())),
         false => Ok(pin),
     }
@@ -167,4 +168,5 @@ fn wrong(api: &Api, token: &mut Token, kind: SecretKind, error: &Error) -> KeyEr
         format!("the {kind} for {name} {what}; it was tried once and not again; the token now reports: {now}"),
     )
     .with_code(code(error).unwrap_or_default())
+    .with_advice(Advice::TypeSecret { flag: api.options.secrets.names(kind).flag })
 }

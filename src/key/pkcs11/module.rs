@@ -253,7 +253,8 @@ fn start(raw: &Raw, activity: &Activity) -> Result<bool, Error> {
 }
 
 fn unusable(error: &LoadError, module: &str) -> KeyError {
-    let unreachable = |message| KeyError::new(KeyErrorKind::Unreachable, message);
+    let choose = Advice::ChooseModule { similar: None };
+    let unreachable = |message| KeyError::new(KeyErrorKind::Unreachable, message).with_advice(choose);
     match error {
         LoadError::Linker(error) => {
             // The linker mostly begins with the path, which has been said.

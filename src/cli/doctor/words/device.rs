@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::{Words, listed, machine, word};
+use crate::cli::words::remedy;
 use crate::cli::{Failure, FailureKind};
 use crate::doctor::device::DeviceFact;
 use crate::doctor::secrets::SecretFact;
 use crate::files::Access;
-use crate::key::{Landmark, ModuleNamedBy, ProxiedModule, SecretKind, SourceState, TokenInfo, Tries};
+use crate::key::{Advice, Landmark, ModuleNamedBy, ProxiedModule, SecretKind, SourceState, TokenInfo, Tries};
 
 pub(super) fn device(fact: DeviceFact) -> Words {
     match fact {
@@ -151,7 +152,7 @@ fn source(kind: SecretKind, state: SourceState, certain: bool) -> Words {
         }
         SourceState::File(path, Err(error)) => {
             Words::new(format!("the {kind} is to come from {}: {error}", path.display()))
-                .mend(format!("write it there: (umask 077; cat > {})", word(&path)))
+                .mend(remedy(&Advice::WriteSecret { path }))
         }
         SourceState::File(_, Ok(access)) => file(kind, &access),
         SourceState::Descriptor(number, true) => {
@@ -159,17 +160,17 @@ fn source(kind: SecretKind, state: SourceState, certain: bool) -> Words {
         }
         SourceState::Descriptor(number, false) => {
             Words::new(format!("the {kind} is to come from descriptor {number}, which is not open"))
-                .mend(format!("open it in the shell: {number}< FILE"))
+                .mend(remedy(&Advice::OpenDescriptor { number }))
         }
         SourceState::Variable(name, true) => Words::new(format!("the {kind} comes from the variable {name}{wanted}")),
         SourceState::Variable(name, false) => {
             Words::new(format!("the {kind} is to come from the variable {name}, which is not set"))
-                .mend(format!("read -rs {name} && export {name}"))
+                .mend(remedy(&Advice::SetVariable { name }))
         }
         SourceState::NoCredentials(name) => Words::new(format!(
             "the {kind} is to come from systemd's credential {name}, and CREDENTIALS_DIRECTORY is not set"
         ))
-        .mend(format!("put into the unit: LoadCredential={name}:PATH")),
+        .mend(remedy(&Advice::LoadCredential { name })),
         SourceState::Prompt(true) => Words::new(format!("the {kind} is asked for on the terminal{wanted}")),
         SourceState::Prompt(false) => {
             Words::new(format!("no source gives the {kind}{wanted}, and there is no terminal to ask on")).mend(give())

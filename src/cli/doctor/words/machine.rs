@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Words, listed, word};
-use crate::cli::FailureKind;
+use crate::cli::Failure;
 use crate::doctor::configuration::ConfigurationFact;
 use crate::doctor::environment::EnvironmentFact;
 use crate::files::{Access, Changers};
@@ -20,9 +20,11 @@ pub(super) fn configuration(fact: ConfigurationFact) -> Words {
                 .detail("path", location.path.display().to_string())
                 .detail("identities", identities)
         }
-        ConfigurationFact::Unusable(location, error) => Words::new(error.to_string())
-            .kind(FailureKind::Usage)
-            .mend(format!("mend it: ${{EDITOR:-vi}} {}", word(&location.path))),
+        ConfigurationFact::Unusable(location, error) => {
+            let words = Words::from(Failure::from(error));
+            let edit = || format!("mend it: ${{EDITOR:-vi}} {}", word(&location.path));
+            Words { mend: words.mend.or_else(|| Some(edit())), ..words }
+        }
         ConfigurationFact::Access(access) => permissions(&access),
     }
 }
