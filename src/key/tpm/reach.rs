@@ -15,10 +15,10 @@ use super::super::error::{Advice, KeyError, KeyErrorKind};
 use super::library;
 use super::line::{Line, StreamLine};
 
-/// The kernel's resource manager: programs share the TPM, and what they leave in it goes when they close it.
 /// What named the TPM where nothing did.
 const DEFAULT: &str = "the default";
 
+/// The kernel's resource manager: programs share the TPM, and what they leave in it goes when they close it.
 const DEFAULT_DEVICE: &str = "/dev/tpmrm0";
 
 /// A TPM, and who named it.
