@@ -80,7 +80,7 @@ fn a_good_certificate_is_said_to_be_taken() {
     check(&["--trust-anchor", text(&between)]).succeeds().stdout_contains("trust anchor CN=Middle");
     let apart = check(&["--trust-anchor", text(&anchor)]);
     apart.ends_with(7).stderr_contains("error: Roles Anywhere will refuse the certificate CN=web-01");
-    apart.stdout_contains("  NO  wanted a path to the trust anchor, found one that ends before CN=Middle");
+    apart.stdout_contains("  NO  wanted a path to the trust anchor CN=Root, found one that ends before CN=Middle");
     let namesake = Ca::root("Root");
     let namesake = namesake.certificate.pem_path();
     let outcome = check(&["--trust-anchor", text(&namesake), "--intermediates", text(&between), "--json"]);

@@ -230,7 +230,12 @@ fn an_attribute_that_rfc_7512_does_not_define_matches_nothing() {
     let (hsm, ..) = token_with_identity("demo");
     // A PIN behind a mistyped attribute is not repeated.
     let outcome = sign_with_pin(&hsm, "pkcs11:token=demo;pin-valeu=test-secret");
-    refused(&outcome, KEY, &["its path has the attribute 'pin-valeu', which RFC 7512 does not define"], NO_HINT);
+    let error = ["its path has the attribute 'pin-valeu', which RFC 7512 does not define; did you mean 'pin-value'?"];
+    refused(&outcome, USAGE, &error, NO_HINT);
+    let outcome = sign_with_pin(&hsm, "pkcs11:token=demo;objct=server");
+    refused(&outcome, USAGE, &["the attribute 'objct'", "did you mean 'object'?"], NO_HINT);
+    // A vendor's own name is no slip of the hand.
+    refused(&sign_with_pin(&hsm, "pkcs11:token=demo;x-objec=a"), KEY, &["the attribute 'x-objec'"], NO_HINT);
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn refuse_for_token(reference: &KeyReference, tpm: &NewTpmKey) -> Result<(), Fai
         _ => None,
     };
     match wanted_elsewhere {
-        Some(flag) => Err(Failure::new(FailureKind::Usage, format!("{flag} says nothing to the key {reference}"))),
+        Some(flag) => Err(Failure::new(FailureKind::Usage, format!("{flag} has no meaning for the key {reference}"))),
         None => Ok(()),
     }
 }

@@ -54,7 +54,7 @@ fn check(args: &Args, settings: &IdentitySettings<'_>, devices: &mut Devices) ->
     let anchors = set(args.trust_anchor.as_deref()).map(|path| read_intermediates(Path::new(path))).transpose()?;
     let (leaf, chain) = find_certificate(devices, &settings.reference()?)?;
     let assessment = Assessment::new(&leaf, &chain, anchors.as_deref(), Timestamp::now());
-    let report = Report::new(&leaf, &assessment)?;
+    let report = Report::new(&leaf, &assessment, anchors.as_deref().unwrap_or_default())?;
     if args.json {
         json(&report)?
     } else {
@@ -120,7 +120,7 @@ struct IdentityReport {
 }
 
 impl Report {
-    fn new(leaf: &Certificate, assessment: &Assessment<'_>) -> Result<Self, CertificateError> {
+    fn new(leaf: &Certificate, assessment: &Assessment<'_>, anchors: &[Certificate]) -> Result<Self, CertificateError> {
         Ok(Self {
             accepted: assessment.is_taken(),
             certificates: assessment
@@ -128,7 +128,7 @@ impl Report {
                 .iter()
                 .map(|it| CertificateReport::new(it, &assessment.doubts))
                 .collect(),
-            path: PathReport::new(assessment),
+            path: PathReport::new(assessment, anchors),
             session_tags: session_tags(leaf)?.into_iter().map(TagReport::new).collect(),
             source_identity: IdentityReport::new(source_identity(leaf)),
         })
@@ -203,14 +203,16 @@ impl RequirementReport {
 }
 
 impl PathReport {
-    fn new(assessment: &Assessment<'_>) -> Self {
+    fn new(assessment: &Assessment<'_>, anchors: &[Certificate]) -> Self {
         let (anchored, text) = match &assessment.ending {
             Ending::Anchored => (Some(true), "it ends at the trust anchor".to_owned()),
             Ending::Root => (None, "it ends in a root, which must be the trust anchor".to_owned()),
             Ending::Before(issuer) => (None, format!("it ends before {issuer}, which must be the trust anchor")),
             Ending::Elsewhere(issuer) => {
-                let wanted = "wanted a path to the trust anchor, found one that ends before";
-                (Some(false), format!("{wanted} {issuer}: what is between them is given with --intermediates"))
+                let anchors: Vec<_> = anchors.iter().map(|anchor| anchor.subject().to_string()).collect();
+                let wanted = format!("wanted a path to the trust anchor {}", anchors.join(" or "));
+                let missing = "what is between is given with --intermediates, or --trust-anchor is another CA's";
+                (Some(false), format!("{wanted}, found one that ends before {issuer}: {missing}"))
             }
             Ending::SelfSigned => (
                 Some(false),

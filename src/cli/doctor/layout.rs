@@ -16,6 +16,7 @@ pub fn text(told: &[Told]) -> String {
         let Some(Told { check, standing, found, mend, .. }) = alike.first() else { continue };
         let others = match alike.len() {
             1 => String::new(),
+            2 => ", as does the one that follows".to_owned(),
             all => format!(", as do the {} that follow", all - 1),
         };
         text.push_str(&format!("{:<6}{:<width$}  {found}{others}\n", name(*standing), check.name()));

@@ -118,15 +118,14 @@ impl Modules {
     }
 }
 
-/// Refuses a URI that matches nothing because of an attribute that nobody knows.
+/// Refuses a URI that matches nothing because of an attribute that nobody knows; a slip of the hand is told from a vendor's own.
 fn known_attributes(uri: &Uri) -> Result<(), KeyError> {
-    match uri.unknown.first() {
-        Some(name) => Err(KeyError::new(
-            KeyErrorKind::NotFound,
-            format!("{uri} matches nothing: its path has the attribute '{name}', which RFC 7512 does not define"),
-        )),
-        None => Ok(()),
-    }
+    let Some(name) = uri.unknown.first() else { return Ok(()) };
+    let message = format!("{uri} matches nothing: its path has the attribute '{name}', which RFC 7512 does not define");
+    Err(match uri::attribute_like(name) {
+        Some(known) => KeyError::new(KeyErrorKind::Reference, format!("{message}; did you mean '{known}'?")),
+        None => KeyError::new(KeyErrorKind::NotFound, message),
+    })
 }
 
 /// The tokens of one module that one URI selects.

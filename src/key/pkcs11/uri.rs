@@ -184,23 +184,33 @@ impl FromStr for Uri {
     }
 }
 
+/// The attributes of the path, and after them those of a PIN, which people write there too.
+const ATTRIBUTES: [&str; 15] = [
+    "token",
+    "manufacturer",
+    "model",
+    "serial",
+    "slot-id",
+    "slot-description",
+    "slot-manufacturer",
+    "library-description",
+    "library-manufacturer",
+    "library-version",
+    "object",
+    "id",
+    "type",
+    "pin-value",
+    "pin-source",
+];
+
 fn is_path_attribute(name: &str) -> bool {
-    matches!(
-        name,
-        "token"
-            | "manufacturer"
-            | "model"
-            | "serial"
-            | "slot-id"
-            | "slot-description"
-            | "slot-manufacturer"
-            | "library-description"
-            | "library-manufacturer"
-            | "library-version"
-            | "object"
-            | "id"
-            | "type"
-    )
+    !name.starts_with("pin-") && ATTRIBUTES.contains(&name)
+}
+
+/// The attribute that was meant, where a name is nearly one. A vendor's own name begins with `x-`.
+pub(super) fn attribute_like(name: &str) -> Option<&'static str> {
+    let near = |known: &&&str| strsim::osa_distance(known, &name.to_ascii_lowercase()) <= known.len() / 3;
+    ATTRIBUTES.iter().filter(|_| !name.starts_with("x-")).find(near).copied()
 }
 
 fn utf8(value: &[u8]) -> Result<String, String> {

@@ -142,6 +142,7 @@ pub(super) fn chain(fact: ChainFact, remedies: &Remedies) -> Words {
         ChainFact::SelfSigned => {
             Words::new("the certificate signed itself, so that no trust anchor can have issued it").mend(ANOTHER)
         }
+        ChainFact::Authorities(1) => Words::new("the issuer that was found is a CA as it must be"),
         ChainFact::Authorities(count) => Words::new(format!("the {count} issuers that were found are CAs as they must be")),
         ChainFact::Unfit { subject, violations } => {
             Words::new(format!("Roles Anywhere does not take the issuer {subject}: {}", listed(&violations)))
