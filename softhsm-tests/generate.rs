@@ -17,7 +17,8 @@ use crate::support::spy::Spy;
 use crate::support::swtpm::Swtpm;
 use crate::support::{Folder, openssl, text};
 
-/// Exit code for a key or token, and for a PIN.
+/// Exit codes for usage, for a key or token, and for a PIN.
+const USAGE: i32 = 2;
 const KEY: i32 = 3;
 const PIN: i32 = 4;
 
@@ -147,6 +148,9 @@ fn a_reference_must_name_one_token_and_a_key() {
     is_empty(&token);
     let outcome = generate(&token, "pkcs11:token=demo;object=server;type=cert").run();
     outcome.fails_with(KEY).stderr_contains("type=private");
+    let outcome = generate(&token, "pkcs11:token=demo").run();
+    outcome.fails_with(USAGE).stderr_contains("neither a label (object=) nor a CKA_ID (id=)");
+    is_empty(&token);
     generate(&token, "pkcs11:token=none;object=server").run().fails_with(KEY);
     let outcome = generate(&token, "pkcs11:object=server").args(["--algorithm", "Ed25519"]).run();
     outcome.fails_with(2).stderr_contains("--algorithm: wanted one of P-256, P-384").stderr_contains("'Ed25519'");

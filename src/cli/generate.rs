@@ -47,19 +47,32 @@ pub fn run(args: &Args) -> u8 {
 
 fn generate(args: &Args, settings: &IdentitySettings<'_>, devices: &mut Devices) -> Result<(), Failure> {
     let algorithm: KeyAlgorithm = parse("--algorithm", Some(&args.algorithm))?.unwrap_or(KeyAlgorithm::DEFAULT);
-    let reference = settings.key_reference()?.key.ok_or_else(|| {
-        Failure::new(FailureKind::Usage, "wanted the name of the new key, found none")
-            .with_hint("name it: --private-key 'pkcs11:token=NAME;object=LABEL', handle:0x81000101 or a file")
-    })?;
+    let reference = settings.key_reference()?.key.ok_or_else(|| unnamed("found none"))?;
     let tpm = NewTpmKey {
         parent: parse::<Handle>("--tpm-parent", args.tpm_parent.as_deref())?,
         with_password: settings.gives_tpm_password()?,
         description: set(args.description.as_deref()).map(str::to_owned),
     };
+    refuse_unnamed(&reference)?;
     refuse_for_token(&reference, &tpm)?;
     let made = devices.generate(&reference, &NewKey { algorithm, tpm })?;
     log::info!("made a {} key", made.public_key.algorithm());
     print(format!("{}\n", made.reference))
+}
+
+fn unnamed(found: &str) -> Failure {
+    Failure::new(FailureKind::Usage, format!("wanted the name of the new key, {found}"))
+        .with_hint("name it: --private-key 'pkcs11:token=NAME;object=LABEL', handle:0x81000101 or a file")
+}
+
+/// A key that only its random CKA_ID tells from others is hard to find again.
+fn refuse_unnamed(reference: &KeyReference) -> Result<(), Failure> {
+    match reference {
+        KeyReference::Pkcs11(uri) if !uri.names_object() => {
+            Err(unnamed(&format!("found {reference}, which names neither a label (object=) nor a CKA_ID (id=)")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What only a TPM does must not be passed over in silence.

@@ -104,6 +104,11 @@ impl Uri {
         self.object.as_deref()
     }
 
+    /// Whether the URI names an object, by its label or its CKA_ID.
+    pub fn names_object(&self) -> bool {
+        self.object.is_some() || self.id.is_some()
+    }
+
     /// The same tokens, and the object that the other URI selects, with its PIN source where this one has none.
     #[must_use]
     pub fn with_object_of(mut self, other: &Self) -> Self {
