@@ -322,7 +322,7 @@ fn modules_that_cannot_be_used_say_why() {
     let scenario = || {
         let open = |module: &Path| Setup::new(module).modules().open(&uri("pkcs11:")).map(|_| ());
         let missing = refused(open(Path::new("/nonexistent.so")), KeyErrorKind::Unreachable, &["/nonexistent.so"]);
-        assert_eq!(missing.advice(), None);
+        assert_eq!(missing.advice(), Some(&Advice::ChooseModule { similar: None }));
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text.so");
         std::fs::write(&text, "not a library").unwrap();
