@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::command::{Outcome, Run, has_aws_cli, keyanchor, tool};
+use crate::support::command::{Outcome, Run, keyanchor, pinned_client, tool};
 use crate::support::key::{Key, KeyFile};
 use crate::support::pki::{Ca, Certificate, bundle};
 use crate::support::sandbox::{ARNS, Printed, Sandbox};
@@ -164,16 +164,18 @@ fn the_commands_lead_to_an_identity_that_works() {
 
 #[test]
 fn the_aws_cli_takes_the_parameters_of_every_command() {
-    if !has_aws_cli("the_aws_cli_takes_the_parameters_of_every_command") {
-        return;
-    }
+    const TEST: &str = "the_aws_cli_takes_the_parameters_of_every_command";
+    let Some(real) = pinned_client("python/bin/aws", TEST) else { return };
     let scene = Scene::new();
     let crl = scene.revocations();
     for (number, flags) in [every_option(&crl), Vec::new()].into_iter().enumerate() {
         let folder = Folder::new();
         let commands = scene.template(&flags).arg("--cli").run();
         // The real one, which checks its parameters before it finds that nobody answers.
-        let real = "PATH=${PATH#*:} aws \"$@\" --endpoint-url http://127.0.0.1:1 --region eu-central-1 2>>\"$HOME/said\"; echo $2 >>\"$HOME/ended\"; echo arn";
+        let real = format!(
+            "'{}' \"$@\" --endpoint-url http://127.0.0.1:1 --region eu-central-1 2>>\"$HOME/said\"; echo $2 >>\"$HOME/ended\"; echo arn",
+            real.display()
+        );
         let settings = "export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_MAX_ATTEMPTS=1 AWS_EC2_METADATA_DISABLED=true\n";
         let (_, calls) = runs(commands.succeeds().text(), &folder, &format!("{settings}{real}"));
         let said = fs::read_to_string(folder.join("said")).unwrap();

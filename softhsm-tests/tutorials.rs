@@ -10,7 +10,7 @@ use keyanchor::config::Config;
 use crate::support::Folder;
 #[cfg(feature = "tpm")]
 use crate::support::command::is_there;
-use crate::support::command::{Outcome, Run, has_aws_cli};
+use crate::support::command::{Outcome, Run, pinned_client};
 use crate::support::page::{Block, Page, Step, matches};
 use crate::support::shell::keyanchor_calls;
 
@@ -29,7 +29,7 @@ const AT_HOME: [(&str, &str); 3] = [
 
 /// Runs the page's commands in one shell, as a person who has used both programs before; each must succeed and print what the page
 /// says, and what is at home stays as it is: so pages can be tried one after the other.
-fn run(page: &Page) {
+fn run(page: &Page, aws: Option<PathBuf>) {
     let steps: Vec<Step> = page.blocks.iter().filter(|block| block.needs.is_none()).flat_map(steps).collect();
     assert!(!steps.is_empty(), "{}: no command is run", page.path.display());
     let (home, temporary) = (Folder::new(), Folder::new());
@@ -37,7 +37,7 @@ fn run(page: &Page) {
         fs::create_dir_all(home.join(name).parent().unwrap()).unwrap();
         home.write(name, content);
     }
-    let outcome = in_one_shell(&steps, &home, &temporary);
+    let outcome = in_one_shell(&steps, &home, &temporary, aws.as_deref());
     check(page, &steps, &outcome);
     for (name, content) in AT_HOME {
         let found = fs::read_to_string(home.join(name)).unwrap_or_default();
@@ -80,7 +80,7 @@ fn steps(block: &Block) -> Vec<Step> {
     }
 }
 
-fn in_one_shell(steps: &[Step], home: &Folder, temporary: &Folder) -> Outcome {
+fn in_one_shell(steps: &[Step], home: &Folder, temporary: &Folder, aws: Option<&Path>) -> Outcome {
     // What a page starts ends with it, also where a step fails. SDKs give the metadata service a second, which a busy machine may
     // take to start a thread.
     let mut script = "exec 2>&1\n\
@@ -96,8 +96,14 @@ fn in_one_shell(steps: &[Step], home: &Folder, temporary: &Folder) -> Outcome {
     let folder = Folder::new();
     let script = folder.write("script", script);
     let ours = Path::new(env!("CARGO_BIN_EXE_keyanchor")).parent().unwrap().to_owned();
-    let path =
-        std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+    // Before the distribution's, which may be too old for what the pages say.
+    let clients = Folder::new();
+    if let Some(aws) = aws {
+        std::os::unix::fs::symlink(aws, clients.join("aws")).unwrap();
+    }
+    let others = std::env::var_os("PATH").unwrap();
+    let path = [ours, clients.path().to_owned()].into_iter().chain(std::env::split_paths(&others));
+    let path = std::env::join_paths(path);
     Run::program("bash")
         .args(["--noprofile", "--norc"])
         .arg(script)
@@ -168,40 +174,43 @@ fn every_call_on_every_page_is_a_command_line() {
     assert!(count > 30, "only {count} calls were found");
 }
 
+/// The AWS CLI that the pages want.
+fn aws(test: &str) -> Option<PathBuf> {
+    pinned_client("python/bin/aws", test)
+}
+
 #[test]
 fn the_way_from_aws_signing_helper_to_a_token_is_as_described() {
-    if has_aws_cli("the_way_from_aws_signing_helper_to_a_token_is_as_described") {
-        run(&Page::read("docs/tutorials/from-aws-signing-helper.md"));
-    }
+    let Some(aws) = aws("the_way_from_aws_signing_helper_to_a_token_is_as_described") else { return };
+    run(&Page::read("docs/tutorials/from-aws-signing-helper.md"), Some(aws));
 }
 
 #[test]
 fn the_way_from_an_empty_token_to_a_credential_is_as_described() {
-    if has_aws_cli("the_way_from_an_empty_token_to_a_credential_is_as_described") {
-        run(&Page::read("docs/tutorials/offline.md"));
-    }
+    let Some(aws) = aws("the_way_from_an_empty_token_to_a_credential_is_as_described") else { return };
+    run(&Page::read("docs/tutorials/offline.md"), Some(aws));
 }
 
 #[test]
 #[cfg(feature = "tpm")]
 fn the_way_of_a_server_to_credentials_bound_to_its_tpm_is_as_described() {
     let test = "the_way_of_a_server_to_credentials_bound_to_its_tpm_is_as_described";
-    if has_aws_cli(test) && is_there("systemd-analyze", test) {
-        run(&Page::read("docs/tutorials/tpm-server.md"));
+    let Some(aws) = aws(test) else { return };
+    if is_there("systemd-analyze", test) {
+        run(&Page::read("docs/tutorials/tpm-server.md"), Some(aws));
     }
 }
 
 #[test]
 #[cfg(feature = "tpm")]
 fn the_script_of_a_pipeline_does_what_its_page_says() {
-    if has_aws_cli("the_script_of_a_pipeline_does_what_its_page_says") {
-        run(&Page::read("docs/tutorials/ci.md"));
-    }
+    let Some(aws) = aws("the_script_of_a_pipeline_does_what_its_page_says") else { return };
+    run(&Page::read("docs/tutorials/ci.md"), Some(aws));
 }
 
 #[test]
 fn the_identity_of_a_sidecar_is_written_as_described() {
-    run(&Page::read("docs/tutorials/kubernetes.md"));
+    run(&Page::read("docs/tutorials/kubernetes.md"), None);
 }
 
 #[test]
