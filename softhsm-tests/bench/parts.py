@@ -33,7 +33,7 @@ class Pki:
         self.folder = folder
         self.root = folder / "root.pem"
         self.root_key = folder / "root.key"
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
             "-keyout", self.root_key, "-out", self.root, "-subj", "/CN=Bench Root",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.extensions = folder / "leaf.ext"
@@ -43,7 +43,7 @@ class Pki:
     def certify(self, name, public_key):
         out = self.folder / f"{name}.pem"
         run("openssl", "x509", "-new", "-force_pubkey", public_key, "-subj", f"/CN={name}", "-CA", self.root,
-            "-CAkey", self.root_key, "-days", "10", "-extfile", self.extensions, "-out", out)
+            "-CAkey", self.root_key, "-days", "90", "-extfile", self.extensions, "-out", out)
         return out
 
     def file_key(self, name, algorithm, *options):
