@@ -8,11 +8,8 @@ use jiff::Timestamp;
 use super::certificate::Certificate;
 use super::error::CertificateError;
 use super::name::Name;
-use super::requirements::require_length;
+use super::requirements::{MAX_CHAIN, require_length};
 use super::signature::Verification;
-
-/// Most certificates that Roles Anywhere takes in `X-Amz-X509-Chain`.
-pub const MAX_CHAIN: usize = 5;
 
 /// Paths are followed this far, which is enough to tell that one is too long.
 const MAX_DEPTH: usize = MAX_CHAIN + 3;

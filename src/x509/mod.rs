@@ -20,7 +20,7 @@ pub(crate) mod test_pki;
 
 pub use alternative_name::AlternativeName;
 pub use certificate::Certificate;
-pub use chain::{Chain, Lookup, MAX_CHAIN};
+pub use chain::{Chain, Lookup};
 pub use error::{CertificateError, CertificateErrorKind};
 pub use name::{Attribute, Name};
 pub use pem::{CertificateFile, read_certificates, read_intermediates};

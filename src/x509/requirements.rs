@@ -1,5 +1,5 @@
-//! What Roles Anywhere demands of an end-entity certificate (AWS user guide, on its trust model), checked before a request is
-//! sent: AWS answers each of these with the same refusal.
+//! What Roles Anywhere demands of a leaf, of a CA and of the chain between them (AWS user guide, on its trust model), checked before
+//! a request is sent: AWS answers each of these with the same refusal.
 
 use std::fmt;
 
@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::certificate::Certificate;
-use super::chain::MAX_CHAIN;
 use super::error::{CertificateError, CertificateErrorKind};
 use super::signature::SignatureHash;
 use crate::key::{Advice, KeyError};
+
+/// Most certificates that Roles Anywhere takes in `X-Amz-X509-Chain`.
+pub const MAX_CHAIN: usize = 5;
 
 /// One demand on a certificate. Prints as what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ impl Authority {
     /// Reads settings and certificates.
     pub fn open(path: &Path) -> Result<Self, CaError> {
         let directory = Directory::open(path)?;
-        let settings = Settings::read(&directory.settings())?;
+        let settings = Settings::read::<CaError>(&directory.settings())?;
         let root = certificate(&directory, Issuer::Root)?;
         let has_intermediate = settings.intermediate.is_some();
         let intermediate = has_intermediate.then(|| certificate(&directory, Issuer::Intermediate)).transpose()?;

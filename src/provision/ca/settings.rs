@@ -17,10 +17,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::error::CaError;
 use super::record::Issuer;
 use crate::config::{ConfigError, Document, Section};
-use crate::files;
+use crate::files::{self, FileError};
 use crate::key::{KeyReference, SecretKind, SecretSource};
 
 /// How many days a certificate is good for where nobody says otherwise.
@@ -65,7 +64,7 @@ impl KeySettings {
 
 impl Settings {
     /// Reads the file: at most a mebibyte.
-    pub fn read(path: &Path) -> Result<Self, CaError> {
+    pub fn read<E: From<FileError> + From<ConfigError>>(path: &Path) -> Result<Self, E> {
         let content = files::read(path)?;
         let text = str::from_utf8(&content.octets).map_err(|_| ConfigError::file(path, "wanted text in UTF-8"))?;
         Ok(Self::parse(text, path)?)
