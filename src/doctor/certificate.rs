@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::finding::{Check, Finding, Standing};
+use super::check::Check;
+use super::fact::{CertificateFact, Validity};
+use super::finding::{Finding, Standing};
 use crate::identity::IdentityError;
 use crate::x509::{Certificate, requirements};
-use requirements::{Requirement, Violation};
+use requirements::Requirement;
 
 /// The moment of the check, and what counts as lasting.
 #[derive(Clone, Copy, Debug)]
@@ -22,37 +24,6 @@ impl Lasting {
         let wanted = SignedDuration::from_hours(24 * i64::from(self.renew_from));
         if validity.until.duration_since(self.now) < wanted { Standing::Note } else { Standing::Good }
     }
-}
-
-/// What was found of it.
-#[derive(Debug)]
-pub enum CertificateFact {
-    /// It can be read.
-    Found {
-        /// Whom it names.
-        subject: String,
-        /// Its serial number in hexadecimal.
-        serial: String,
-    },
-    /// There is none, or which of several is meant cannot be told without a login.
-    Hidden(IdentityError),
-    /// There is none that can be used.
-    Unusable(IdentityError),
-    /// It meets this requirement.
-    Meets(Requirement),
-    /// It is valid now.
-    Valid(Validity),
-    /// It does not meet it.
-    Violates(Violation),
-}
-
-/// How long a certificate still lasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validity {
-    /// Its last moment.
-    pub until: Timestamp,
-    /// Whole days until then.
-    pub days_left: i64,
 }
 
 impl Validity {

@@ -1,68 +1,14 @@
 //! The issuers: what is sent, whether the path ends at the trust anchor, and how long they last.
 
-use super::certificate::{Lasting, Validity};
-use super::finding::{Check, Finding, Standing};
+use super::certificate::Lasting;
+use super::check::Check;
+use super::fact::ChainFact;
+use super::fact::Validity;
+use super::finding::{Finding, Standing};
 use crate::identity::IdentityError;
 use crate::x509::assessment::{Assessment, Ending, Role};
-use crate::x509::requirements::{Requirement, Violation};
+use crate::x509::requirements::Requirement;
 use crate::x509::{Certificate, Chain};
-
-/// What was found of them.
-#[derive(Debug)]
-pub enum ChainFact {
-    /// What is sent with the leaf, by subjects, the leaf's issuer first.
-    Path {
-        /// What is sent.
-        sent: Vec<String>,
-        /// The root that it ends in, where that was found.
-        root: Option<String>,
-        /// The issuer that was not found, and so must be the trust anchor.
-        missing: Option<String>,
-        /// How many certificates were found that are not on it.
-        left_out: usize,
-    },
-    /// A certificate has the missing issuer's name and did not sign what it should have.
-    WrongIssuer {
-        /// Its subject.
-        issuer: String,
-        /// What it did not sign.
-        subject: String,
-    },
-    /// None of the certificates that were named as intermediates is on the path.
-    Strangers {
-        /// The issuer that was sought.
-        wanted: String,
-        /// How many were named.
-        named: usize,
-    },
-    /// The path cannot be found.
-    Unusable(IdentityError),
-    /// It ends at a trust anchor that was given.
-    Anchored,
-    /// It does not.
-    NotAnchored {
-        /// The issuer that it ends before.
-        missing: String,
-        /// The anchors' subjects.
-        anchors: Vec<String>,
-    },
-    /// The leaf signed itself.
-    SelfSigned,
-    /// Every issuer is a CA as it must be; how many there are.
-    Authorities(usize),
-    /// An issuer is not as Roles Anywhere wants it.
-    Unfit {
-        /// Its subject.
-        subject: String,
-        /// What speaks against it.
-        violations: Vec<Violation>,
-    },
-    /// Every issuer is valid.
-    Valid {
-        /// The first end among them.
-        first: Validity,
-    },
-}
 
 /// Judges a path. `intermediates`: how many certificates were named as such; `anchors`: the trust anchor, where it is known.
 pub fn check(

@@ -1,21 +1,14 @@
 //! This machine's clock against the service's.
 
-use super::finding::{Check, Finding, Standing};
+use super::check::Check;
+use super::fact::ClockFact;
+use super::finding::{Finding, Standing};
 
 /// Signatures are good for about five minutes either way.
 const REFUSED_FROM: u64 = 300;
 
 /// Less is the time on the way and a `Date` of whole seconds.
 const NAMED_FROM: u64 = 60;
-
-/// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClockFact {
-    /// How many seconds it is ahead of the service's; negative where it is behind.
-    Ahead(i64),
-    /// The answer has no date.
-    Unknown,
-}
 
 /// Judges the difference, where the answer told one.
 pub fn check(seconds_ahead: Option<i64>) -> Finding {

@@ -1,30 +1,10 @@
 //! The configuration file: whether it can be used, and who may change and read it.
 
-use super::finding::{Check, Finding, Standing};
-use crate::config::{Config, ConfigError, Location};
+use super::check::Check;
+use super::fact::ConfigurationFact;
+use super::finding::{Finding, Standing};
+use crate::config::{Config, Location};
 use crate::files::Access;
-
-/// What was found of it.
-#[derive(Debug)]
-pub enum ConfigurationFact {
-    /// Nothing says where it would be.
-    NoPlace,
-    /// There is none, and nobody named one.
-    Absent(Location),
-    /// It can be used.
-    Read {
-        /// Where it is.
-        location: Location,
-        /// Names of its identities.
-        identities: Vec<String>,
-        /// How many consumers it has.
-        consumers: usize,
-    },
-    /// It cannot.
-    Unusable(Location, ConfigError),
-    /// Its permissions.
-    Access(Access),
-}
 
 /// Reads the file where there is one. `counts`: what is looked at is, or may be, told by it; a file that does not count can be
 /// unusable without harm.

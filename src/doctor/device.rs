@@ -2,23 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::finding::{Check, Finding, Standing};
+use super::check::Check;
+use super::fact::DeviceFact;
+use super::finding::{Finding, Standing};
 use crate::files::Access;
-use crate::key::{KeyError, Landmark, ProxiedModule, Stage, Step, TokenInfo, TpmKeyAttributes};
-
-/// What was found at a step.
-#[derive(Debug)]
-pub enum DeviceFact {
-    /// It is there.
-    Found(Landmark),
-    /// It is not, or cannot be used.
-    Failed {
-        /// Why.
-        error: KeyError,
-        /// The library that was found before.
-        library: Option<PathBuf>,
-    },
-}
+use crate::key::{Landmark, ProxiedModule, Stage, Step, TokenInfo, TpmKeyAttributes};
 
 /// One finding for each step, and for each that was not reached.
 pub fn check(steps: Vec<Step>, unreached: &[Stage]) -> Vec<Finding> {

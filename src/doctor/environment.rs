@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::finding::{Check, Finding, Standing};
+use super::check::Check;
+use super::fact::EnvironmentFact;
+use super::finding::{Finding, Standing};
 use crate::files;
 use crate::files::profiles::{self, ProfileName};
 use crate::provision::aws_config::{before_process, credential_process};
@@ -47,26 +49,6 @@ const WINNING: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"];
 
 /// What goes with them, to be unset together.
 const COMPANIONS: [&str; 3] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN"];
-
-/// What was found.
-#[derive(Debug)]
-pub enum EnvironmentFact {
-    /// Variables that are set, by name.
-    Settings(Vec<&'static str>),
-    /// No variable gives other credentials.
-    NoCredentials,
-    /// These do; with what goes with them.
-    Credentials(Vec<&'static str>),
-    /// The profile that SDKs take, as its files have it.
-    Profile {
-        /// Its name.
-        profile: ProfileName,
-        /// The program that its `credential_process` runs, without its arguments.
-        process: Option<String>,
-        /// The credentials file, and the settings there that SDKs take first, with their lines.
-        before: Option<(PathBuf, Vec<(String, usize)>)>,
-    },
-}
 
 /// Looks at variables by name; their values stay where they are.
 pub fn check(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Finding> {

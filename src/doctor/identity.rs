@@ -2,8 +2,10 @@
 //! allows. Knows no backend by name.
 
 use super::certificate::Lasting;
-use super::finding::{Check, Fact, Finding, Standing};
-use super::key::KeyFact;
+use super::check::Check;
+use super::fact::Fact;
+use super::fact::KeyFact;
+use super::finding::{Finding, Standing};
 use super::{certificate, chain, device, key, secrets};
 use crate::identity::{Found, IdentityError, IdentityReference};
 use crate::key::{

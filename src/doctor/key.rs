@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::finding::{Check, Finding, Standing};
+use super::check::Check;
+use super::fact::KeyFact;
+use super::finding::{Finding, Standing};
 use crate::identity::IdentityError;
 use crate::key::{
     CertificateOfKey, HashAlgorithm, KeyAlgorithm, KeyAttributes, KeyEntry, KeyError, KeyErrorKind, Mechanism,
@@ -11,74 +13,6 @@ use crate::key::{
 
 /// What a signature of this check is made over: nothing that anybody would take for a request.
 const MESSAGE: &[u8] = b"keyanchor doctor: this signature asks for nothing";
-
-/// What was found of it.
-#[derive(Debug)]
-pub enum KeyFact {
-    /// It is there.
-    Found {
-        /// A reference that selects it again.
-        reference: String,
-        /// Its type, where the device shows it.
-        algorithm: Option<KeyAlgorithm>,
-    },
-    /// The token shows it after a login only, and nothing of it before.
-    NeedsLogin,
-    /// The same; its public half shows already.
-    PublicHalf {
-        /// A reference that will select the private one.
-        reference: String,
-        /// Its type.
-        algorithm: Option<KeyAlgorithm>,
-    },
-    /// A public key with the certificate's identifier is not the certificate's.
-    OtherPublicHalf {
-        /// A reference that selects its private half.
-        reference: String,
-        /// Fingerprints of the certified and of the found public key.
-        fingerprints: [String; 2],
-    },
-    /// It is not there, or cannot be used.
-    Unusable(IdentityError),
-    /// It is the certificate's.
-    Certified,
-    /// The device shows no public half: the certificate's is taken on trust, and CKA_ID.
-    TakenOnTrust,
-    /// It is another certificate's.
-    Mismatch(IdentityError),
-    /// What the device says of its protection and use.
-    Attributes(KeyAttributes),
-    /// The device does not say.
-    NoAttributes,
-    /// The token signs with keys of this type by this mechanism.
-    Mechanism {
-        /// Its name in PKCS#11.
-        name: String,
-        /// The token does it, and not the module's software.
-        in_hardware: bool,
-    },
-    /// The token has no mechanism for keys of this type.
-    NoMechanism {
-        /// The type.
-        algorithm: KeyAlgorithm,
-        /// The mechanisms that would do.
-        wanted: &'static [&'static str],
-    },
-    /// The token does not tell.
-    Untold(KeyError),
-    /// Nobody asked for a signature.
-    NotAsked {
-        /// It takes a login.
-        login: bool,
-    },
-    /// It signed.
-    Signed {
-        /// How long the device took, with its login and touch.
-        took: Duration,
-    },
-    /// It did not.
-    DidNotSign(KeyError),
-}
 
 /// Judges a key that was opened. `certified`: with the certificate that it must be the key of.
 pub fn found(key: &dyn SigningKey, certified: bool) -> Vec<Finding> {

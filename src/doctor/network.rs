@@ -1,8 +1,10 @@
 //! The way to the endpoint: trust, name, connection, tunnel, TLS, answer.
 
+use super::check::Check;
 use super::clock;
-use super::finding::{Check, Finding, Standing};
-use crate::rolesanywhere::{ConnectionError, NetworkLandmark, NetworkStage, NetworkStep, Probe, RequestError};
+use super::fact::NetworkFact;
+use super::finding::{Finding, Standing};
+use crate::rolesanywhere::{NetworkLandmark, NetworkStage, NetworkStep, Probe, RequestError};
 
 /// Domains of AWS's endpoints, whose certificates come from Amazon's own CAs.
 const AWS_DOMAINS: [&str; 7] = [
@@ -14,31 +16,6 @@ const AWS_DOMAINS: [&str; 7] = [
     ".api.amazonwebservices.eu",
     ".c2s.ic.gov",
 ];
-
-/// What was found.
-#[derive(Debug)]
-pub enum NetworkFact {
-    /// Where requests go.
-    Endpoint {
-        /// The URL of CreateSession.
-        url: String,
-        /// The proxy that they go through.
-        proxy: Option<String>,
-    },
-    /// Neither ARNs nor flags tell the region.
-    NoRegion,
-    /// Flags or variables that cannot be used.
-    Refused(RequestError),
-    /// A step that was gone.
-    Found(NetworkLandmark),
-    /// TLS is spoken, and the certificate of an AWS host is not Amazon's.
-    Intercepted {
-        /// Who issued it.
-        issuer: String,
-    },
-    /// A step that failed.
-    Failed(ConnectionError),
-}
 
 /// Goes the way. The answer's date is the clock's check.
 pub fn check(probe: Result<Option<Probe>, RequestError>) -> Vec<Finding> {

@@ -2,35 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::check::Check;
 use super::device;
-use super::finding::{Check, Finding, Standing};
+use super::fact::SecretFact;
+use super::finding::{Finding, Standing};
 use crate::files::Access;
 use crate::key::{Approach, Landmark, SecretKind, Secrets, SourceState, Tries, WantedSecret};
-
-/// What was found of a secret.
-#[derive(Debug)]
-pub enum SecretFact {
-    /// What a device says of tries.
-    Tries {
-        /// In words.
-        device: String,
-        /// What it says.
-        tries: Tries,
-        /// The library that speaks to it.
-        library: Option<PathBuf>,
-        /// `--use-final-try` was given.
-        final_allowed: bool,
-    },
-    /// Where a secret comes from.
-    Source {
-        /// Which secret.
-        kind: SecretKind,
-        /// Its source.
-        state: SourceState,
-        /// The device will certainly want it.
-        certain: bool,
-    },
-}
 
 /// The tries of every device on the way.
 pub fn tries(approach: &Approach, use_final_try: bool) -> Vec<Finding> {

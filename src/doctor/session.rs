@@ -1,33 +1,11 @@
 //! What is asked for: the ARNs, and the region that signs.
 
-use super::finding::{Check, Fact, Finding, Standing};
-use super::walk::Named;
+use super::check::Check;
+use super::fact::Fact;
+use super::fact::SessionFact;
+use super::finding::{Finding, Standing};
+use super::road::Named;
 use crate::rolesanywhere::CreateSession;
-
-/// What was found of it.
-#[derive(Debug)]
-pub enum SessionFact {
-    /// No ARN is named: only the key and the way to the service can be looked at.
-    NotNamed,
-    /// They can be read and fit together.
-    Asks {
-        /// The role.
-        role: String,
-        /// The trust anchor's region.
-        region: String,
-    },
-    /// They name several accounts, and the service wants one.
-    Accounts(Vec<String>),
-    /// The region is the trust anchor's.
-    OwnRegion(String),
-    /// Another one signs.
-    OtherRegion {
-        /// The one that was chosen.
-        chosen: String,
-        /// The trust anchor's.
-        anchor: String,
-    },
-}
 
 /// Judges the session that flags and file name.
 pub fn check(session: &Named<CreateSession>, region: Option<&str>) -> Vec<Finding> {

@@ -1,58 +1,19 @@
 //! The whole road in its order: this machine, the identity, what is asked for, the way to the service. Knows no words.
 
 use std::env;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use super::certificate::Lasting;
-use super::finding::{Check, Fact, Finding, Standing};
+use super::check::Check;
+use super::fact::Fact;
+use super::finding::{Finding, Standing};
 use super::identity::Walk;
+use super::road::Road;
 use super::{configuration, environment, network, session};
-use crate::config::Location;
-use crate::identity::IdentityReference;
-use crate::key::{DeviceOptions, Devices};
-use crate::rolesanywhere::{ClientOptions, CreateSession, Probe};
+use crate::key::Devices;
+use crate::rolesanywhere::Probe;
 use crate::x509::{CertificateError, read_intermediates};
-
-/// What the person named: the road that is walked.
-pub struct Road {
-    /// Where the configuration file is.
-    pub configuration: Option<Location>,
-    /// Key and certificate.
-    pub identity: Named<IdentityReference>,
-    /// How devices are opened.
-    pub devices: DeviceOptions,
-    /// A file with the trust anchor's certificates, where it is at hand.
-    pub trust_anchor: Option<PathBuf>,
-    /// What is asked for.
-    pub session: Named<CreateSession>,
-    /// How the service is reached.
-    pub client: Named<ClientOptions>,
-    /// Make one signature.
-    pub sign: bool,
-    /// From so many days before its end, a certificate is to be renewed.
-    pub renew_from: u32,
-}
-
-/// What flags and configuration file say of something.
-pub enum Named<T> {
-    /// It is this.
-    This(T),
-    /// They say nothing.
-    Nothing,
-    /// They cannot be understood; why not is for who read them to say.
-    Misread,
-}
-
-impl<T> Named<T> {
-    fn this(&self) -> Option<&T> {
-        match self {
-            Self::This(this) => Some(this),
-            Self::Nothing | Self::Misread => None,
-        }
-    }
-}
 
 /// Walks it. Nothing is changed; without `sign` nobody logs in, and no secret is asked for. The devices are the caller's to
 /// close, after the findings are told.

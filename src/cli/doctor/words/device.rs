@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{Words, listed, machine, word};
 use crate::cli::words::remedy;
 use crate::cli::{Failure, FailureKind};
-use crate::doctor::device::DeviceFact;
-use crate::doctor::secrets::SecretFact;
+use crate::doctor::fact::DeviceFact;
+use crate::doctor::fact::SecretFact;
 use crate::files::Access;
 use crate::key::{Advice, Landmark, ModuleNamedBy, ProxiedModule, SecretKind, SourceState, TokenInfo, Tries};
 

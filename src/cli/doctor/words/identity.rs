@@ -2,9 +2,9 @@
 
 use super::{Remedies, Words, listed};
 use crate::cli::{Failure, FailureKind};
-use crate::doctor::certificate::{CertificateFact, Validity};
-use crate::doctor::chain::ChainFact;
-use crate::doctor::key::KeyFact;
+use crate::doctor::fact::ChainFact;
+use crate::doctor::fact::KeyFact;
+use crate::doctor::fact::{CertificateFact, Validity};
 use crate::identity::IdentityReference;
 use crate::key::KeyAttributes;
 use crate::x509::requirements::Violation;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::{Words, listed, word};
 use crate::cli::Failure;
-use crate::doctor::configuration::ConfigurationFact;
-use crate::doctor::environment::EnvironmentFact;
+use crate::doctor::fact::ConfigurationFact;
+use crate::doctor::fact::EnvironmentFact;
 use crate::files::{Access, Changers};
 
 pub(super) fn configuration(fact: ConfigurationFact) -> Words {

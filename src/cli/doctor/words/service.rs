@@ -2,9 +2,9 @@
 
 use super::{Words, listed};
 use crate::cli::{Failure, FailureKind};
-use crate::doctor::clock::ClockFact;
-use crate::doctor::network::NetworkFact;
-use crate::doctor::session::SessionFact;
+use crate::doctor::fact::ClockFact;
+use crate::doctor::fact::NetworkFact;
+use crate::doctor::fact::SessionFact;
 use crate::rolesanywhere::{ClientError, NetworkLandmark};
 
 pub(super) fn session(fact: SessionFact) -> Words {
